@@ -1,0 +1,100 @@
+//! Diagnostics: one model, rendered for people ([`render`]) and for programs ([`json`]).
+//!
+//! A diagnostic has a code, a primary label on the exact span, secondary labels for the other places involved, notes
+//! with the values that the checker solved, and a help line when there is a likely mend. Use [`error`] and the builder
+//! methods; every code is registered in [`codes`] with the rule behind it.
+
+use crate::source::Span;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Warning,
+    Error,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label {
+    pub span: Span,
+    pub text: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    /// `E0203`
+    pub code: &'static str,
+    /// One line, in the user's words.
+    pub title: String,
+    /// The first is the primary one. Empty for problems outside any text (a data file, a checkpoint).
+    pub labels: Vec<Label>,
+    pub notes: Vec<String>,
+    pub help: Option<String>,
+}
+
+/// Starts an error. The first [`Diagnostic::at`] is the primary label.
+pub fn error(code: &'static str, title: impl Into<String>) -> Diagnostic {
+    Diagnostic { severity: Severity::Error, code, title: title.into(), labels: vec![], notes: vec![], help: None }
+}
+
+/// Starts a warning.
+pub fn warning(code: &'static str, title: impl Into<String>) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, ..error(code, title) }
+}
+
+impl Diagnostic {
+    pub fn at(mut self, span: Span, text: impl Into<String>) -> Diagnostic {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    pub fn note(mut self, text: impl Into<String>) -> Diagnostic {
+        self.notes.push(text.into());
+        self
+    }
+
+    pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
+        self.help = Some(text.into());
+        self
+    }
+
+    pub fn maybe_help(self, text: Option<String>) -> Diagnostic {
+        match text {
+            Some(text) => self.help(text),
+            None => self,
+        }
+    }
+
+    pub fn primary(&self) -> Option<Span> {
+        self.labels.first().map(|l| l.span)
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// `did you mean 'weight_decay'?` for the nearest candidate, if one is near enough.
+pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let best = candidates.into_iter().map(|c| (distance(name, c), c)).min()?;
+    let limit = (name.chars().count() / 3).max(1);
+    (best.0 <= limit).then(|| format!("did you mean '{}'?", best.1))
+}
+
+/// Edit distance (insertions, deletions, substitutions, swaps of neighbours), ignoring case.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.to_lowercase().chars().collect();
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let substitute = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = substitute.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(rows[i - 2][j - 2] + 1);
+            }
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}

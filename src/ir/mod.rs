@@ -1,0 +1,21 @@
+//! The tensor IR: a closed set of pure primitives over values of known shape.
+//!
+//! * [`op`]: the primitives; [`types`]: element types and shapes
+//! * [`graph`]: nodes in topological order, named inputs and outputs
+//! * [`infer`]: the type of a node from its operation and operands: the one definition of what is well-typed
+//! * [`build`]: helpers that append nodes (broadcasting, constants, common compositions)
+//! * [`verify`]: the checks that run after every pass
+//! * [`print`] and [`parse`]: the text form
+
+pub mod build;
+pub mod graph;
+pub mod infer;
+pub mod op;
+pub mod parse;
+pub mod print;
+pub mod types;
+pub mod verify;
+
+pub use graph::{Graph, Input, InputKind, Node, NodeId, Output, OutputKind};
+pub use op::{ArgKind, Binary, Compare, Op, ReduceKind, Unary};
+pub use types::{DType, Shape, Type};

@@ -1,0 +1,16 @@
+//! optc: a declarative language and compiler for training neural networks.
+
+pub mod ad;
+pub mod cli;
+pub mod codegen;
+pub mod data;
+pub mod diag;
+pub mod interp;
+pub mod ir;
+pub mod kernel;
+pub mod passes;
+pub mod runtime;
+pub mod sema;
+pub mod source;
+pub mod syntax;
+pub mod train;

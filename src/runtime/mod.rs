@@ -1,0 +1,13 @@
+//! What runs compiled steps: buffers, threads, matrix products, random bits.
+
+pub mod tensor;
+
+pub use tensor::{Buffer, Tensor};
+
+/// A graph made runnable, by the interpreter or by the code generator.
+pub trait Executable: Send {
+    /// Runs the graph once. `inputs` are in the order of the graph's inputs; those named by an
+    /// [`OutputKind::Update`](crate::ir::OutputKind::Update) output hold their new value afterwards.
+    /// `results` gets the other outputs, in the graph's order; its tensors have the outputs' types.
+    fn run(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor]);
+}

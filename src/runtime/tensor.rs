@@ -1,0 +1,157 @@
+//! Dense row-major tensors in buffers aligned for vector code.
+
+use crate::ir::{DType, Type};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+
+/// Alignment of every buffer: a cache line.
+pub const ALIGN: usize = 64;
+
+/// An owned, zero-initialised, cache-line-aligned block of bytes.
+pub struct Buffer {
+    ptr: *mut u8,
+    layout: Layout,
+}
+
+// SAFETY: the buffer owns its bytes; sharing follows the usual borrow rules of `&Buffer` and `&mut Buffer`.
+unsafe impl Send for Buffer {}
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    pub fn zeroed(bytes: usize) -> Buffer {
+        // One spare line: vector code may then touch a whole last vector. Never of size zero.
+        let size = bytes.next_multiple_of(ALIGN) + ALIGN;
+        let layout = Layout::from_size_align(size, ALIGN).expect("a buffer fits the address space");
+        // SAFETY: the layout's size is not zero.
+        let ptr = unsafe { alloc_zeroed(layout) };
+        if ptr.is_null() {
+            handle_alloc_error(layout);
+        }
+        Buffer { ptr, layout }
+    }
+
+    pub fn as_ptr(&self) -> *const u8 {
+        self.ptr
+    }
+
+    pub fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.ptr
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with this layout.
+        unsafe { dealloc(self.ptr, self.layout) }
+    }
+}
+
+/// A typed dense tensor. Bools are stored as 32-bit 0 or 1 (see [`DType`]).
+pub struct Tensor {
+    ty: Type,
+    buffer: Buffer,
+}
+
+impl Tensor {
+    pub fn zeros(ty: Type) -> Tensor {
+        let buffer = Buffer::zeroed(ty.bytes());
+        Tensor { ty, buffer }
+    }
+
+    /// Converts each value to the element type.
+    ///
+    /// # Panics
+    /// If the number of values is not that of the type.
+    pub fn from_f64s(ty: Type, values: &[f64]) -> Tensor {
+        assert_eq!(ty.elements(), values.len(), "values for {ty}");
+        let mut tensor = Tensor::zeros(ty);
+        match tensor.ty.dtype {
+            DType::F32 => tensor.f32s_mut().iter_mut().zip(values).for_each(|(t, v)| *t = *v as f32),
+            DType::F64 => tensor.f64s_mut().copy_from_slice(values),
+            DType::I32 => tensor.i32s_mut().iter_mut().zip(values).for_each(|(t, v)| *t = *v as i32),
+            DType::Bool => tensor.i32s_mut().iter_mut().zip(values).for_each(|(t, v)| *t = i32::from(*v != 0.0)),
+        }
+        tensor
+    }
+
+    pub fn scalar(dtype: DType, value: f64) -> Tensor {
+        Tensor::from_f64s(Type::scalar(dtype), &[value])
+    }
+
+    pub fn to_f64s(&self) -> Vec<f64> {
+        match self.ty.dtype {
+            DType::F32 => self.f32s().iter().map(|v| *v as f64).collect(),
+            DType::F64 => self.f64s().to_vec(),
+            DType::I32 | DType::Bool => self.i32s().iter().map(|v| *v as f64).collect(),
+        }
+    }
+
+    pub fn ty(&self) -> &Type {
+        &self.ty
+    }
+
+    pub fn as_ptr(&self) -> *const u8 {
+        self.buffer.as_ptr()
+    }
+
+    pub fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.buffer.as_mut_ptr()
+    }
+
+    /// The dense bytes, without the spare line.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the buffer holds at least `ty.bytes()` initialised bytes.
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.ty.bytes()) }
+    }
+
+    pub fn f32s(&self) -> &[f32] {
+        self.typed(&[DType::F32])
+    }
+
+    pub fn f32s_mut(&mut self) -> &mut [f32] {
+        self.typed_mut(&[DType::F32])
+    }
+
+    pub fn f64s(&self) -> &[f64] {
+        self.typed(&[DType::F64])
+    }
+
+    pub fn f64s_mut(&mut self) -> &mut [f64] {
+        self.typed_mut(&[DType::F64])
+    }
+
+    /// Ints and bools.
+    pub fn i32s(&self) -> &[i32] {
+        self.typed(&[DType::I32, DType::Bool])
+    }
+
+    pub fn i32s_mut(&mut self) -> &mut [i32] {
+        self.typed_mut(&[DType::I32, DType::Bool])
+    }
+
+    fn typed<T>(&self, allowed: &[DType]) -> &[T] {
+        assert!(allowed.contains(&self.ty.dtype), "{} read as another element type", self.ty);
+        // SAFETY: the buffer is aligned, initialised, and holds `elements` values of `T` (checked above: same size).
+        unsafe { std::slice::from_raw_parts(self.as_ptr().cast(), self.ty.elements()) }
+    }
+
+    fn typed_mut<T>(&mut self, allowed: &[DType]) -> &mut [T] {
+        assert!(allowed.contains(&self.ty.dtype), "{} written as another element type", self.ty);
+        // SAFETY: as in `typed`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), self.ty.elements()) }
+    }
+}
+
+impl Clone for Tensor {
+    fn clone(&self) -> Tensor {
+        let mut copy = Tensor::zeros(self.ty.clone());
+        // SAFETY: both buffers hold `ty.bytes()` bytes and do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(self.as_ptr(), copy.as_mut_ptr(), self.ty.bytes()) };
+        copy
+    }
+}
+
+impl std::fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} {:?}", self.ty, self.to_f64s())
+    }
+}

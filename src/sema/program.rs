@@ -1,0 +1,115 @@
+//! A train item made concrete: what the training loop needs, with nothing left to look up in the syntax tree.
+
+use crate::data::spec::Schema;
+use crate::diag::Diagnostic;
+use crate::ir::{Graph, Type};
+use crate::source::Span;
+
+/// `batch = 128; epochs = 10; …` with defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Rows in a training batch; `None`: all rows (full batch).
+    pub batch: Option<usize>,
+    pub epochs: usize,
+    /// Stop after this many steps, if that comes before the epochs.
+    pub steps: Option<usize>,
+    pub seed: u64,
+    /// Draw a new order of the training rows each epoch.
+    pub shuffle: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Trained.
+    Param,
+    /// A parameter that no `minimize` trains.
+    Frozen,
+    /// Carried by the model (running statistics).
+    ModelState,
+    /// Carried by an optimizer (moments).
+    OptimizerState,
+    /// Carried by a metric: set back to its start before each epoch and each evaluation.
+    MetricState,
+}
+
+/// One buffer: the value of all graph inputs of this name, in every graph of the program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BufferInfo {
+    /// Equals the graph inputs' name.
+    pub name: String,
+    pub ty: Type,
+    pub role: Role,
+    /// The tensors that lie in it, by their stable paths (`net.fc.w`, `adam.m/net.fc.w`).
+    pub views: Vec<View>,
+}
+
+/// A tensor inside a buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    pub path: String,
+    /// In elements.
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    pub span: Span,
+}
+
+/// A run-time scalar: input of kind `Hyper`, by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hyper {
+    pub name: String,
+    pub value: f64,
+}
+
+/// A value reported by each step and evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The output's name: `loss`, `accuracy`, `observe.lr`.
+    pub name: String,
+    /// The metric carries state: its last value stands for the epoch. Otherwise values are averaged, weighted by rows.
+    pub carried: bool,
+    /// Only from training steps (`observe`).
+    pub train_only: bool,
+}
+
+/// `init = load("weights.npz", "w")`: fills a view from a file after initialisation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    pub path: String,
+    pub file: String,
+    pub key: Option<String>,
+    pub span: Span,
+}
+
+/// A layer in the model's table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerRow {
+    pub path: String,
+    pub layer: String,
+    pub output: String,
+    pub params: usize,
+}
+
+/// Makes the graphs of a program for a batch size; a partial last batch is a second compilation of the same step.
+pub trait GraphSource: Send + Sync {
+    /// One training step: inputs Batch, Param, State, Hyper, Step, Random; outputs `loss` (Value), reports, updates.
+    fn step(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>>;
+    /// Loss and reports without training (`training` is false): no parameter updates, but metric states carry.
+    fn eval(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>>;
+}
+
+/// Everything a run needs.
+pub struct Program {
+    pub name: String,
+    pub settings: Settings,
+    pub schema: Schema,
+    /// Columns that the step binds, in its order; a subset of the schema's.
+    pub columns: Vec<String>,
+    pub buffers: Vec<BufferInfo>,
+    pub hypers: Vec<Hyper>,
+    pub reports: Vec<Report>,
+    pub loads: Vec<Load>,
+    pub layers: Vec<LayerRow>,
+    /// Inputs: Random (and Hyper). One `Value` output for each buffer, by its name: the starting values.
+    pub init: Graph,
+    pub graphs: Box<dyn GraphSource>,
+}
