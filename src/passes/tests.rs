@@ -1,0 +1,160 @@
+//! IR text in, IR text out; and that values stay what they were.
+
+use super::simplify;
+use crate::interp::eval;
+use crate::ir::parse::parse;
+use crate::ir::print::print;
+use crate::runtime::Tensor;
+
+/// Simplifies a graph and compares its text without the input lines that both have.
+fn assert_becomes(before: &str, after: &str) {
+    let tidy = |text: &str| text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n");
+    let graph = parse(before).expect("the text before is a graph");
+    let got = print(&simplify(graph), None);
+    let got: String = got.lines().filter(|l| !l.starts_with("input ")).collect::<Vec<_>>().join("\n");
+    assert_eq!(tidy(&got), tidy(after));
+}
+
+#[test]
+fn constants_fold_and_scalars_stay_in_double() {
+    assert_becomes(
+        r#"input "lr": f64[] hyper
+        %0: f64[] = input[0]
+        %1: f64[] = const[2.0]
+        %2: f64[] = const[0.5]
+        %3: f64[] = mul %1, %2
+        %4: f64[] = mul %0, %3
+        %5: f64[] = sub %4, %2
+        %6: f32[] = convert %5
+        %7: f32[8] = broadcast %6
+        output "y": %7 value"#,
+        r#"%0: f64[] = input[0]
+        %1: f64[] = const[0.5]
+        %2: f64[] = sub %0, %1
+        %3: f32[] = convert %2
+        %4: f32[8] = broadcast %3
+        output "y": %4 value"#,
+    );
+}
+
+#[test]
+fn powers_and_divisions() {
+    assert_becomes(
+        r#"input "x": f32[8] arg
+        %0: f32[8] = input[0]
+        %1: f32[] = const[2.0]
+        %2: f32[8] = broadcast %1
+        %3: f32[8] = pow %0, %2
+        %4: f32[8] = div %3, %2
+        output "y": %4 value"#,
+        r#"%0: f32[8] = input[0]
+        %1: f32[8] = mul %0, %0
+        %2: f32[] = const[0.5]
+        %3: f32[8] = broadcast %2
+        %4: f32[8] = mul %1, %3
+        output "y": %4 value"#,
+    );
+}
+
+#[test]
+fn products_read_transposed_operands() {
+    assert_becomes(
+        r#"input "x": f32[4, 3] arg
+        input "w": f32[5, 3] arg
+        %0: f32[4, 3] = input[0]
+        %1: f32[5, 3] = input[1]
+        %2: f32[3, 5] = transpose[perm=[1, 0]] %1
+        %3: f32[4, 5] = dot[lhs_contract=[1], rhs_contract=[0]] %0, %2
+        %4: f32[5, 4] = transpose[perm=[1, 0]] %3
+        output "y": %4 value"#,
+        r#"%0: f32[4, 3] = input[0]
+        %1: f32[5, 3] = input[1]
+        %2: f32[5, 4] = dot[lhs_contract=[1], rhs_contract=[1]] %1, %0
+        output "y": %2 value"#,
+    );
+}
+
+#[test]
+fn arithmetic_moves_before_broadcasts() {
+    assert_becomes(
+        r#"input "s": f32[4] arg
+        %0: f32[4] = input[0]
+        %1: f32[4, 1] = reshape %0
+        %2: f32[4, 9] = broadcast[axes=[0, 1]] %1
+        %3: f32[4, 9] = broadcast[axes=[0]] %0
+        %4: f32[4, 9] = add %2, %3
+        %5: f32[4] = reduce_sum[axes=[1]] %4
+        output "y": %5 value"#,
+        r#"%0: f32[4] = input[0]
+        %1: f32[4] = add %0, %0
+        %2: f32[] = const[9.0]
+        %3: f32[4] = broadcast %2
+        %4: f32[4] = mul %1, %3
+        output "y": %4 value"#,
+    );
+}
+
+#[test]
+fn slices_of_joined_parts_and_joined_slices() {
+    assert_becomes(
+        r#"input "a": f32[4] arg
+        input "b": f32[6] arg
+        %0: f32[4] = input[0]
+        %1: f32[6] = input[1]
+        %2: f32[10] = concat[axis=0] %0, %1
+        %3: f32[2] = slice[start=[4], limit=[6], stride=[1]] %2
+        %4: f32[4] = slice[start=[6], limit=[10], stride=[1]] %2
+        %5: f32[6] = concat[axis=0] %3, %4
+        %6: f32[6] = stop_gradient %5
+        output "y": %6 value"#,
+        r#"%0: f32[4] = input[0]
+        %1: f32[6] = input[1]
+        output "y": %1 value"#,
+    );
+}
+
+#[test]
+fn zero_times_a_value_stays() {
+    let text = r#"%0: f32[8] = input[0]
+%1: f32[] = const[0.0]
+%2: f32[8] = broadcast %1
+%3: f32[8] = mul %0, %2
+output "y": %3 value"#;
+    assert_becomes(&format!("input \"x\": f32[8] arg\n{text}"), text);
+}
+
+#[test]
+fn small_known_tables_fold() {
+    assert_becomes(
+        r#"%0: i32[4] = iota[axis=0]
+        %1: i32[] = const[3.0]
+        %2: i32[4] = broadcast %1
+        %3: i32[4] = mul %0, %2
+        output "y": %3 value"#,
+        r#"%0: i32[4] = dense[0.0, 3.0, 6.0, 9.0]
+        output "y": %0 value"#,
+    );
+}
+
+#[test]
+fn equal_values_are_computed_once_but_zeros_keep_their_sign() {
+    let text = r#"input "x": f32[2] arg
+        %0: f32[2] = input[0]
+        %1: f32[2] = exp %0
+        %2: f32[2] = exp %0
+        %3: f32[2] = add %1, %0
+        %4: f32[2] = add %0, %2
+        %5: f32[] = const[0.0]
+        %6: f32[] = const[-0.0]
+        output "a": %3 value
+        output "b": %4 value
+        output "c": %5 value
+        output "d": %6 value"#;
+    let graph = parse(text).expect("a graph");
+    let small = simplify(graph.clone());
+    assert_eq!(small.nodes.len(), 5);
+    assert_eq!(small.outputs[0].node, small.outputs[1].node);
+    let x = Tensor::from_f64s(graph.inputs[0].ty.clone(), &[1.0, -2.0]);
+    let bits = |g| eval(g, &[&x]).iter().flat_map(|t| t.to_f64s()).map(f64::to_bits).collect::<Vec<_>>();
+    assert_eq!(bits(&graph), bits(&small));
+}
