@@ -10,7 +10,6 @@ pub mod elab;
 pub mod eval;
 pub mod modules;
 pub mod program;
-pub mod resolve;
 pub mod value;
 
 pub use elab::{BuildOptions, program};

@@ -183,7 +183,9 @@ pub fn unknown_name_help<'a>(name: &str, in_scope: impl Iterator<Item = &'a str>
     if let Some(module) = Modules::library_home(name) {
         return Some(format!("the library has it: add `use {module}.{name}`"));
     }
-    let mut names: Vec<&str> = in_scope.chain(Builtin::names()).chain(["training"]).collect();
+    let mut names: Vec<&'a str> = in_scope.collect();
+    names.extend(Builtin::names().map(|n| -> &'a str { n }));
+    names.push("training");
     names.sort_unstable();
     suggest(name, names)
 }

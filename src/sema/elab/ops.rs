@@ -239,11 +239,13 @@ impl Elab<'_> {
     /// `exp(x)`, `abs(x)`, …: on numbers at compile time (in f64), on tensors as a node.
     pub fn unary_primitive(&mut self, u: Unary, x: Operand, span: Span) -> R<Value> {
         if let Some(v) = x.value.number() {
-            let result = crate::interp::scalar::unary_f64(u, v);
+            if u == Unary::IsFinite {
+                return Ok(Value::Bool(v.is_finite()));
+            }
+            let result = <f64 as crate::interp::scalar::Number>::unary(u, v);
             return Ok(match (&x.value, u) {
                 (Value::Int(_), Unary::Abs | Unary::Sign | Unary::Neg) => Value::Int(result as i64),
                 (_, Unary::Floor | Unary::Ceil | Unary::Round) if result.abs() < 9e15 => Value::Int(result as i64),
-                (_, Unary::IsFinite) => Value::Bool(v.is_finite()),
                 _ => Value::Float(result),
             });
         }
