@@ -15,3 +15,6 @@ pub mod value;
 pub use elab::{BuildOptions, program};
 pub use eval::{EvalGraph, eval_graph};
 pub use modules::{Modules, load};
+
+#[cfg(test)]
+mod tests;

@@ -153,7 +153,13 @@ impl Elab<'_> {
                 def.hypers.iter().any(|h| h.name.name == n.name) && !def.inputs.iter().any(|i| i.name.name == n.name)
             })
         };
-        let (hypers, inputs): (Vec<_>, Vec<_>) = args.into_iter().partition(is_hyper);
+        let (mut hypers, mut inputs): (Vec<_>, Vec<_>) = args.into_iter().partition(is_hyper);
+        // `clamp(x, 0, 1)`: positional arguments after the inputs are hyper-parameters.
+        let positional = |a: &Argument| a.name.is_none();
+        while inputs.iter().filter(|a| positional(a)).count() > def.inputs.len() && !def.hypers.is_empty() {
+            let last = inputs.iter().rposition(positional).expect("there is a positional argument");
+            hypers.insert(0, inputs.remove(last));
+        }
         let instance = self.instance(id, hypers, span)?;
         self.apply(&instance, inputs, span)
     }

@@ -7,12 +7,6 @@ use crate::sema::value::{Layout, Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{BinOp, DimExpr, Expr, ExprKind, TypeExpr};
 
-/// Words that may stand in place of a type.
-pub const TYPE_NAMES: &[&str] = &[
-    "float", "f32", "f64", "int", "bool", "string", "init", "schedule", "optimizer", "transform", "layer", "model",
-    "loss", "metric", "fn", "axis", "shape", "any",
-];
-
 impl Elab<'_> {
     /// The element type that a type's name stands for, if it is a tensor type.
     pub fn dtype_named(&self, name: &str) -> Option<DType> {
@@ -35,6 +29,10 @@ impl Elab<'_> {
             return self.match_scalar(name, ty, dtype, value, at);
         };
         let tensor = self.tensor_of_type(value, dtype, at)?;
+        // A value that stands for many tensors fits `float[..]` and nothing narrower.
+        if tensor.layout != Layout::Plain && matches!(dims.as_slice(), [DimExpr::Rest(_)]) {
+            return Ok(Value::Tensor(tensor));
+        }
         let text = format!("{name}: {}", self.ir_type_text(&self.graph.ty(tensor.node).clone()));
         let shape = self.shape_of(tensor)?;
         self.solve_dims(dims, &shape, ty, &text, at)?;
@@ -342,6 +340,10 @@ impl Elab<'_> {
         };
         let tensor = *tensor;
         let found = self.graph.ty(tensor.node).clone();
+        let any_shape = matches!(ty.dims.as_deref(), Some([DimExpr::Rest(_)]));
+        if tensor.layout != Layout::Plain && any_shape && found.dtype == dtype {
+            return Ok(value);
+        }
         let shape = self.shape_of(tensor)?;
         let dims = ty.dims.clone().unwrap_or_default();
         let expected = self.shape_named(&dims)?;
