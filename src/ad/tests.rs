@@ -5,8 +5,11 @@ use super::gradients;
 use crate::interp::eval;
 use crate::ir::build::Builder;
 use crate::ir::{Binary, Compare, DType, Graph, InputKind, NodeId, Op, OutputKind, ReduceKind, Type, Unary};
+use crate::ir::{arbitrary, verify::verify};
+use crate::passes::simplify;
 use crate::runtime::Tensor;
 use crate::source::Span;
+use proptest::prelude::*;
 use std::sync::Arc;
 
 fn positive(seed: u32, count: usize) -> Vec<f64> {
@@ -232,4 +235,56 @@ fn missing_rules_are_named() {
     let y = b.push(Op::Cumulative { kind: ReduceKind::Max, axis: 0, reverse: false }, &[x], Default::default());
     let error = gradients(&mut graph, y, None, &[x]).unwrap_err();
     assert_eq!((error.code, error.title.as_str()), ("E0215", "'cummax' cannot be differentiated"));
+}
+
+proptest! {
+    /// The derivative along a random direction against a central difference, and simplified gradients against plain ones.
+    #[test]
+    fn random_graphs(choices in prop::collection::vec(any::<u32>(), 1..25), seed in 0u32..1000) {
+        let primal = arbitrary::graph(&choices, DType::F64, true);
+        let at = arbitrary::inputs(seed, DType::F64);
+        let direction = arbitrary::inputs(seed + 5000, DType::F64);
+        let ids: Vec<NodeId> = (0..primal.inputs.len() as u32).map(NodeId).collect();
+
+        let mut graph = primal.clone();
+        let outputs: Vec<NodeId> = graph.outputs.drain(..).map(|o| o.node).collect();
+        let mut b = Builder::new(&mut graph, Span::default());
+        let mut total = b.constant(0.0, DType::F64);
+        for y in outputs {
+            let y = b.unary(Unary::Tanh, y);
+            let all: Vec<usize> = (0..b.graph.shape(y).len()).collect();
+            let y = b.reduce(ReduceKind::Sum, y, &all);
+            total = b.add(total, y);
+        }
+        let mut values = graph.clone();
+        values.add_output("sum", total, OutputKind::Value);
+        for g in gradients(&mut graph, total, None, &ids).expect("smooth primitives have rules") {
+            graph.add_output("g", g, OutputKind::Value);
+        }
+        prop_assert_eq!(verify(&graph), Ok(()));
+
+        let point = |h: f64| -> Vec<Tensor> {
+            let move_by = |(x, d): (&Tensor, &Tensor)| {
+                let moved: Vec<f64> = x.f64s().iter().zip(d.f64s()).map(|(x, d)| x + h * d).collect();
+                Tensor::from_f64s(x.ty().clone(), &moved)
+            };
+            at.iter().zip(&direction).map(move_by).collect()
+        };
+        let value = |h: f64| eval(&values, &point(h).iter().collect::<Vec<_>>())[0].f64s()[0];
+        let inputs: Vec<&Tensor> = at.iter().collect();
+        let plain = eval(&graph, &inputs);
+        let simple = eval(&simplify(graph), &inputs);
+        let along = |g: &[Tensor]| -> f64 {
+            let dot = |(g, d): (&Tensor, &Tensor)| g.f64s().iter().zip(d.f64s()).map(|(g, d)| g * d).sum::<f64>();
+            g.iter().zip(&direction).map(dot).sum()
+        };
+        let (plain, simple) = (along(&plain), along(&simple));
+        // Exponentials of exponentials are beyond finite differences: their slopes at nearby points must agree first.
+        let differences = |h: f64| (value(h) - value(-h)) / (2.0 * h);
+        let (wide, narrow) = (differences(2e-5), differences(1e-5));
+        let scale = 1.0 + narrow.abs();
+        prop_assume!(plain.is_finite() && (wide - narrow).abs() <= 1e-7 * scale);
+        prop_assert!((plain - narrow).abs() <= 1e-5 * scale, "gradient {plain}, differences {narrow}");
+        prop_assert!((plain - simple).abs() <= 1e-9 * (1.0 + plain.abs()), "{plain} simplified to {simple}");
+    }
 }
