@@ -134,9 +134,11 @@ fn products_with_zeros() {
         }
     }
     for reverse in [false, true] {
-        assert_gradients("cumsum", &[(&[2, 4], numbers(20, 8))], |b, x| {
-            b.push(Op::Cumulative { kind: ReduceKind::Sum, axis: 1, reverse }, &[x[0]], Default::default())
-        });
+        for kind in [ReduceKind::Sum, ReduceKind::Max, ReduceKind::Min] {
+            assert_gradients("cumulative", &[(&[2, 5, 2], numbers(20, 20))], |b, x| {
+                b.push(Op::Cumulative { kind, axis: 1, reverse }, &[x[0]], Default::default())
+            });
+        }
     }
 }
 
@@ -228,13 +230,37 @@ fn second_derivatives() {
 }
 
 #[test]
-fn missing_rules_are_named() {
+fn gradients_point_at_the_source_of_their_primal() {
+    let place = Span { start: 5, end: 9, ..Span::default() };
     let mut graph = Graph::new();
-    let x = graph.add_input("x", Type::new(DType::F64, [3]), InputKind::Arg, Span::default());
+    let x = graph.add_input("x", Type::new(DType::F32, [3]), InputKind::Arg, Span::default());
+    let y = Builder::new(&mut graph, place).unary(Unary::Tanh, x);
+    let primal = graph.nodes.len();
+    gradients(&mut graph, y, None, &[x]).expect("differentiable");
+    assert!(graph.nodes.len() > primal && graph.nodes[primal..].iter().all(|n| n.span == place));
+}
+
+#[test]
+fn slices_of_an_arena_join_without_padding() {
+    let mut graph = Graph::new();
+    let arena = graph.add_input("arena", Type::new(DType::F32, [10]), InputKind::Param, Span::default());
     let mut b = Builder::new(&mut graph, Span::default());
-    let y = b.push(Op::Cumulative { kind: ReduceKind::Max, axis: 0, reverse: false }, &[x], Default::default());
-    let error = gradients(&mut graph, y, None, &[x]).unwrap_err();
-    assert_eq!((error.code, error.title.as_str()), ("E0215", "'cummax' cannot be differentiated"));
+    let parts = [(0, 4), (6, 10)].map(|(from, to)| b.slice_axis(arena, 0, from, to));
+    let sum = b.add(parts[0], parts[1]);
+    let total = b.reduce(ReduceKind::Sum, sum, &[0]);
+    let found = gradients(&mut graph, total, None, &[arena]).expect("differentiable")[0];
+    assert_eq!(graph.node(found).op, Op::Concat { axis: 0 });
+    graph.add_output("g", found, OutputKind::Value);
+    let got = eval(&graph, &[&Tensor::zeros(Type::new(DType::F32, [10]))])[0].to_f64s();
+    assert_eq!(got, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn integers_have_no_derivative() {
+    let mut graph = Graph::new();
+    let x = graph.add_input("x", Type::new(DType::I32, [3]), InputKind::Arg, Span::default());
+    let error = gradients(&mut graph, x, None, &[x]).unwrap_err();
+    assert_eq!((error.code, error.title.as_str()), ("E0215", "a value of type i32 has no derivative"));
 }
 
 proptest! {

@@ -4,7 +4,7 @@
 //! * operands of elementwise primitives have equal shapes: broadcasting is explicit ([`Op::Broadcast`]);
 //! * reductions drop the axes they reduce;
 //! * derivative at a tie: `max`/`min` of two equal operands gives half to each; a max/min reduction splits evenly
-//!   among all the equal elements; `abs` and `sign` have derivative 0 at 0.
+//!   among all the equal elements, a running one takes the latest of them; `abs` and `sign` have derivative 0 at 0.
 
 use super::types::{DType, Shape};
 
