@@ -13,7 +13,7 @@ use super::types::{DType, Shape};
 pub enum Unary {
     Neg,
     Abs,
-    /// -1, 0 or 1.
+    /// -1, 0 or 1; NaN stays NaN.
     Sign,
     Exp,
     Expm1,
