@@ -322,6 +322,7 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
 mod tests {
     use super::*;
     use crate::ir::print::print;
+    use proptest::prelude::*;
 
     /// A line for each form of attribute.
     const ALL: &str = r#"input "x \"1\"\n": f32[2, 3] batch
@@ -370,6 +371,28 @@ output "x": %12 update[0]
     fn reads_what_is_printed() {
         let graph = parse(ALL).expect("the text is a graph");
         assert_eq!(print(&graph, None), ALL);
+    }
+
+    proptest! {
+        /// Broken texts are errors, never panics: one place of a good text is replaced.
+        #[test]
+        fn broken_text_never_panics(at in 0..ALL.len(), drop in 0usize..12, put in "[-0-9a-z%=,\\[\\]\" :]{0,6}") {
+            let (mut from, mut to) = (at, (at + drop).min(ALL.len()));
+            while !ALL.is_char_boundary(from) {
+                from -= 1;
+            }
+            while !ALL.is_char_boundary(to) {
+                to += 1;
+            }
+            let _ = parse(&format!("{}{put}{}", &ALL[..from], &ALL[to..]));
+        }
+    }
+
+    #[test]
+    fn sizes_beyond_memory_are_errors() {
+        let text = "%0: f32[] = const[1.0]\n%1: f32[10000000000, 10000000000] = broadcast %0";
+        let error = parse(text).unwrap_err();
+        assert_eq!(error, "line 2: f64[10000000000, 10000000000] is too large for memory");
     }
 
     #[test]

@@ -18,10 +18,8 @@ pub fn run(graph: &mut Graph) -> bool {
         return false;
     }
     let mut places = vec![NodeId(0); live.len()];
-    let mut next = 0;
-    for (place, _) in places.iter_mut().zip(&live).filter(|(_, live)| **live) {
-        *place = NodeId(next);
-        next += 1;
+    for (next, (place, _)) in places.iter_mut().zip(&live).filter(|(_, live)| **live).enumerate() {
+        *place = NodeId(next as u32);
     }
     let mut keep = live.iter();
     graph.nodes.retain(|_| keep.next().copied().unwrap_or(false));

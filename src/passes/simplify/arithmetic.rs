@@ -33,6 +33,10 @@ pub fn binary(b: &mut Builder, node: &Node, op: Binary) -> Option<NodeId> {
         Binary::Add => match (cx, cy) {
             (_, Some(0.0)) => Some(x),
             (Some(0.0), _) => Some(y),
+            _ if x == y && node.ty.dtype.is_float() => {
+                let two = b.full_like(2.0, x);
+                Some(b.mul(x, two))
+            }
             _ => match (negated(b, x), negated(b, y)) {
                 (_, Some(y)) => Some(b.sub(x, y)),
                 (Some(x), None) => Some(b.sub(y, x)),
@@ -77,6 +81,9 @@ fn multiply(b: &mut Builder, (x, cx): Operand, (y, cy): Operand) -> Option<NodeI
         (Some(-1.0), _) => return Some(b.neg(y)),
         _ => {}
     }
+    if let Some(merged) = merge_factors(b, (x, cx), (y, cy)) {
+        return Some(merged);
+    }
     // The negative of the least int is no int.
     let float = b.graph.dtype(x).is_float();
     match (negated(b, x), negated(b, y), cx, cy) {
@@ -91,6 +98,35 @@ fn multiply(b: &mut Builder, (x, cx): Operand, (y, cy): Operand) -> Option<NodeI
         }
         _ => None,
     }
+}
+
+/// `(v * c) * d` is `v * (c d)` where c or d is a power of two: scaling by it rounds nothing.
+fn merge_factors(b: &mut Builder, (x, cx): Operand, (y, cy): Operand) -> Option<NodeId> {
+    let (inner, d) = match (cx, cy) {
+        (None, Some(d)) => (x, d),
+        (Some(d), None) => (y, d),
+        _ => return None,
+    };
+    let dtype = b.graph.dtype(inner);
+    let node = b.graph.node(inner);
+    if node.op != Op::Binary(Binary::Mul) || !dtype.is_float() {
+        return None;
+    }
+    let (p, q) = (node.args[0], node.args[1]);
+    let (v, c) = match (uniform(b.graph, p), uniform(b.graph, q)) {
+        (None, Some(c)) => (p, c),
+        (Some(c), None) => (q, c),
+        _ => return None,
+    };
+    let scales = exact_inverse(c, dtype).is_some() || exact_inverse(d, dtype).is_some();
+    let factor = c * d;
+    // A subnormal or infinite factor would round after all.
+    let smallest = if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE };
+    if !scales || !(smallest..=1.0 / smallest).contains(&factor.abs()) {
+        return None;
+    }
+    let factor = b.full_like(factor, v);
+    Some(b.mul(v, factor))
 }
 
 fn divide(b: &mut Builder, (x, cx): Operand, (y, cy): Operand) -> Option<NodeId> {

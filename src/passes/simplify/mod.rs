@@ -3,6 +3,7 @@
 //! * `x + 0`, `0 + x` and `0 - x` ignore the sign of a zero;
 //! * `x ^ 0.5` is `sqrt(x)` and `x ^ -0.5` is `rsqrt(x)`: differs at -0 and -inf only;
 //! * small integer powers are products (each rounded; `powf` rounds once);
+//! * `(x * c) * d` is `x * (c d)` where c or d is a power of two: differs only where `x * c` over- or underflows;
 //! * the sum of n equal numbers is n times the number (rounded once instead of n times).
 //!
 //! `0 * x` is not folded (x may be infinite or NaN), and conversions do not move across arithmetic: scalar
