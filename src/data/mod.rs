@@ -92,7 +92,17 @@ pub fn open(pipeline: &Pipeline, context: &Context) -> Result<Dataset, Vec<Diagn
     Ok(Dataset { schema: table.schema(), table })
 }
 
-const SOURCES: &[&str] = &["csv", "idx", "mnist", "npy", "npz", "synthetic.linear"];
+const SOURCES: &[&str] = &[
+    "csv",
+    "idx",
+    "mnist",
+    "npy",
+    "npz",
+    "synthetic.digits",
+    "synthetic.linear",
+    "synthetic.moons",
+    "synthetic.spirals",
+];
 
 const STEPS: &[&str] = &["split", "shuffle", "take", "standardize", "normalize", "one_hot", "flatten"];
 
@@ -104,6 +114,9 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
         "npy" => npy::npy(source, context)?,
         "npz" => npy::npz(source, context)?,
         "csv" => csv::load(source, context)?,
+        "synthetic.digits" => synthetic::digits(source, read)?,
+        "synthetic.moons" => synthetic::moons(source, read)?,
+        "synthetic.spirals" => synthetic::spirals(source, read)?,
         "synthetic.linear" => synthetic::linear(source, read)?,
         name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),
     };
