@@ -49,6 +49,8 @@ struct Format {
 enum Missing {
     Error,
     Drop,
+    /// NaN, for `impute`.
+    Keep,
     Fill(f64),
 }
 
@@ -72,11 +74,12 @@ impl Format {
             Some(arg) => match &arg.value {
                 Value::Str(text) if text == "error" => Missing::Error,
                 Value::Str(text) if text == "drop" => Missing::Drop,
+                Value::Str(text) if text == "keep" => Missing::Keep,
                 Value::Int(v) => Missing::Fill(*v as f64),
                 Value::Float(v) if v.is_finite() => Missing::Fill(*v),
                 other => {
                     let label = format!("this is {}", describe(other));
-                    return Err(vec![bad(arg, "'missing' must be \"error\", \"drop\" or a number", label)]);
+                    return Err(vec![bad(arg, "'missing' must be \"error\", \"drop\", \"keep\" or a number", label)]);
                 }
             },
         };
@@ -141,6 +144,11 @@ impl ColumnSpec {
             Value::Call(call) if call.name == "label" => {
                 let args = Args::new(call, &["column", "classes"])?;
                 classes = args.strings("classes")?;
+                let given = classes.as_deref().unwrap_or_default();
+                if let Some(twice) = (1..given.len()).find(|i| given[..*i].contains(&given[*i])) {
+                    let title = format!("the class \"{}\" is given twice", given[twice]);
+                    return Err(vec![error("E0407", title).at(args.span("classes"), "classes must differ")]);
+                }
                 (Kind::Label, args.get("column").and_then(|arg| field(&arg.value)).map(|f| vec![f]))
             }
             one => (Kind::Scalar, field(one).map(|f| vec![f])),
@@ -260,6 +268,7 @@ impl Builder {
             } else {
                 let value = match (&format.missing, missing) {
                     (Missing::Fill(value), true) => *value,
+                    (Missing::Keep, true) => f64::NAN,
                     (_, true) => return Err(problem("E0405", "a value is missing".into(), Some(DROP))),
                     _ => match text.parse::<f64>() {
                         Ok(value) if value.is_finite() => value,
@@ -279,7 +288,8 @@ impl Builder {
         let name = &self.spec.name;
         if self.spec.kind != Kind::Label {
             let shape = if self.spec.kind == Kind::Scalar { vec![] } else { vec![self.width.unwrap_or(0)] };
-            return Stored::new(name, true, shape, None, Values::F64(self.numbers));
+            let missing = self.numbers.iter().any(|v| v.is_nan());
+            return Stored { missing, ..Stored::new(name, true, shape, None, Values::F64(self.numbers)) };
         }
         if self.spec.classes.is_none() {
             let order = sorted(self.classes.keys().map(String::as_str));

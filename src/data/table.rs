@@ -29,6 +29,8 @@ pub struct Table {
 pub struct Stored {
     pub column: Column,
     pub values: Values,
+    /// Some values are missing (NaN) until `impute` replaces them.
+    pub missing: bool,
 }
 
 #[derive(Debug)]
@@ -96,7 +98,7 @@ impl Table {
 
 impl Stored {
     pub fn new(name: &str, is_float: bool, shape: Vec<usize>, classes: Option<usize>, values: Values) -> Stored {
-        Stored { column: Column { name: name.into(), is_float, shape, classes }, values }
+        Stored { column: Column { name: name.into(), is_float, shape, classes }, values, missing: false }
     }
 
     /// Elements of one row.
