@@ -133,7 +133,8 @@ fn survives(text: &str) {
 
 #[test]
 fn hostile_texts_end_at_once() {
-    let long = 1 << 20;
+    let long = 1 << 17;
+    survives(&"(".repeat(1 << 20));
     for unit in [
         "(",
         "[",
