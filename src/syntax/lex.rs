@@ -90,7 +90,8 @@ pub fn next_token(text: &str, at: usize) -> Option<Token> {
 
 /// Letters of any script, `_`, `∇`, `∂`.
 pub fn is_name_start(c: char) -> bool {
-    c.is_alphabetic() && !is_subscript(c) || matches!(c, '_' | '∇' | '∂')
+    // Not `is_alphabetic`: every start must also be a name character, or a token could be empty.
+    pest::unicode::XID_START(c) || matches!(c, '_' | '∇' | '∂')
 }
 
 /// Also digits, combining marks (hats, bars, dots), subscripts and primes.

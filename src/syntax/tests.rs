@@ -199,6 +199,12 @@ fn nesting_up_to_the_limit_is_fine_and_beyond_is_an_error() {
     assert_eq!(parse(&blocks(300)).1[0].code, "E0105");
 }
 
+/// Alphabetic for Unicode, but no part of a name: once read as an empty token, for ever.
+#[test]
+fn circled_letters_are_refused() {
+    assert_eq!(parse("fn f(x) = \u{24b6}").1[0].code, "E0104");
+}
+
 #[test]
 fn truncated_programs_end_in_diagnostics() {
     for name in ["digits", "definitions", "statements"] {
