@@ -10,6 +10,7 @@ pub mod elab;
 pub mod eval;
 pub mod modules;
 pub mod program;
+pub mod resolve;
 pub mod value;
 
 pub use elab::{BuildOptions, program};

@@ -28,6 +28,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use expr::unknown_name_help;
 pub use train::{BuildOptions, TrainSource, program};
 
 /// Why an expression has no value.
