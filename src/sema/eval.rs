@@ -8,14 +8,17 @@ use crate::ir::{DType, Graph, InputKind, OutputKind, Type};
 use crate::source::SourceMap;
 use crate::syntax::ast::Expr;
 
-/// The value is output `value`; gradients are outputs `grad.x`. Inputs of kind `Arg` are the `--let`s; `cotangent` is one
+/// Name of the input that holds the cotangent; not a name that a program can use.
+pub const COTANGENT: &str = "--cotangent";
+
+/// The value is output `value`; gradients are outputs `grad.x`. Inputs of kind `Arg` are the `--let`s; [`COTANGENT`] is one
 /// more if asked for.
 pub struct EvalGraph {
     pub graph: Graph,
 }
 
 /// Elaborates `expr` with `lets` in scope. `grads` names the `let`s to differentiate by: the gradient of the sum of the
-/// result, or of its product with the input `cotangent`.
+/// result, or of its product with the input [`COTANGENT`].
 pub fn eval_graph(
     modules: &Modules,
     sources: &SourceMap,
@@ -68,7 +71,7 @@ pub fn eval_graph(
     }
     if !wrt.is_empty() {
         let ty = elab.graph.ty(value).clone();
-        let seed = cotangent.then(|| elab.graph.add_input("cotangent", ty, InputKind::Arg, expr.span));
+        let seed = cotangent.then(|| elab.graph.add_input(COTANGENT, ty, InputKind::Arg, expr.span));
         let ids: Vec<_> = wrt.iter().map(|(_, node)| *node).collect();
         let gradients = crate::ad::gradients(&mut elab.graph, value, seed, &ids).map_err(|d| vec![d])?;
         for ((name, _), node) in wrt.iter().zip(gradients) {

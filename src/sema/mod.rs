@@ -14,7 +14,7 @@ pub mod resolve;
 pub mod value;
 
 pub use elab::{BuildOptions, program};
-pub use eval::{EvalGraph, eval_graph};
+pub use eval::{COTANGENT, EvalGraph, eval_graph};
 pub use modules::{Modules, load};
 
 #[cfg(test)]
