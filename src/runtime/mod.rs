@@ -1,8 +1,13 @@
 //! What runs compiled steps: buffers, threads, matrix products, random bits.
 
+pub mod exec;
+mod memory;
+pub mod ops;
+pub mod pool;
 pub mod random;
 pub mod tensor;
 
+pub use exec::{Compiled, Engine, Options};
 pub use tensor::{Buffer, Tensor};
 
 /// A graph made runnable, by the interpreter or by the code generator.

@@ -212,7 +212,7 @@ fn before<T: Number>(a: T, b: T, i: i32, j: i32, descending: bool) -> bool {
 }
 
 fn heap_sort(n: usize, less: impl Fn(i32, i32) -> bool, out: &mut [i32], place: &impl Fn(usize) -> usize) {
-    let mut sift = |mut root: usize, end: usize, out: &mut [i32]| {
+    let sift = |mut root: usize, end: usize, out: &mut [i32]| {
         loop {
             let mut child = 2 * root + 1;
             if child >= end {
