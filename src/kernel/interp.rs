@@ -71,7 +71,9 @@ pub fn run(kernel: &Kernel, memory: &mut dyn Memory) {
         .effects
         .iter()
         .map(|effect| match effect {
-            Effect::ColReduce { kind, value, .. } => vec![identity(*kind, kernel.values[value.0 as usize].dtype); inner],
+            Effect::ColReduce { kind, value, .. } => {
+                vec![identity(*kind, kernel.values[value.0 as usize].dtype); inner]
+            }
             Effect::TotalReduce { kind, value, .. } => vec![identity(*kind, kernel.values[value.0 as usize].dtype)],
             Effect::Store { .. } => vec![],
         })
@@ -99,7 +101,13 @@ pub fn run(kernel: &Kernel, memory: &mut dyn Memory) {
 }
 
 /// All values of one row, value by value, so that reductions need no passes.
-fn run_row(kernel: &Kernel, memory: &mut dyn Memory, outer: &[usize], columns: std::ops::Range<usize>, totals: &mut [Vec<f64>]) {
+fn run_row(
+    kernel: &Kernel,
+    memory: &mut dyn Memory,
+    outer: &[usize],
+    columns: std::ops::Range<usize>,
+    totals: &mut [Vec<f64>],
+) {
     let width = columns.len();
     let first = columns.start;
     let mut values: Vec<Vec<f64>> = vec![];
@@ -125,7 +133,13 @@ fn run_row(kernel: &Kernel, memory: &mut dyn Memory, outer: &[usize], columns: s
                 ValueKind::Unary(u, x) => unary_op(*u, of(x, k), value.dtype),
                 ValueKind::Binary(b, x, y) => binary_op(*b, of(x, k), of(y, k), value.dtype),
                 ValueKind::Compare(c, x, y) => f64::from(compare(*c, of(x, k), of(y, k))),
-                ValueKind::Select(c, x, y) => if of(c, k) != 0.0 { of(x, k) } else { of(y, k) },
+                ValueKind::Select(c, x, y) => {
+                    if of(c, k) != 0.0 {
+                        of(x, k)
+                    } else {
+                        of(y, k)
+                    }
+                }
                 ValueKind::Convert(x) => convert(of(x, k), operand_type(x), value.dtype),
                 ValueKind::BitsToUnit(x) => ((of(x, k) as i64 as u32) >> 8) as f64 / (1u32 << 24) as f64,
                 ValueKind::RowReduce(kind, x) => {
@@ -138,7 +152,8 @@ fn run_row(kernel: &Kernel, memory: &mut dyn Memory, outer: &[usize], columns: s
         values.push(result);
     }
     for (effect, totals) in kernel.effects.iter().zip(totals) {
-        let (Effect::Store { value, .. } | Effect::ColReduce { value, .. } | Effect::TotalReduce { value, .. }) = effect;
+        let (Effect::Store { value, .. } | Effect::ColReduce { value, .. } | Effect::TotalReduce { value, .. }) =
+            effect;
         let dtype = kernel.values[value.0 as usize].dtype;
         for (k, v) in values[value.0 as usize].iter().enumerate() {
             match effect {

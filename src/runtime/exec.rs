@@ -45,10 +45,21 @@ pub struct Timings {
 
 enum Instr {
     /// Parameters are `pointers[first..first + count]`.
-    Kernel { kernel: usize, first: usize, count: usize },
+    Kernel {
+        kernel: usize,
+        first: usize,
+        count: usize,
+    },
     /// Operands, then the result.
-    Call { call: Box<Call>, first: usize, count: usize },
-    Copy { first: usize, bytes: usize },
+    Call {
+        call: Box<Call>,
+        first: usize,
+        count: usize,
+    },
+    Copy {
+        first: usize,
+        bytes: usize,
+    },
 }
 
 /// A pointer that depends on the caller's tensors.

@@ -17,3 +17,6 @@ pub trait Executable: Send {
     /// `results` gets the other outputs, in the graph's order; its tensors have the outputs' types.
     fn run(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor]);
 }
+
+#[cfg(test)]
+mod tests;

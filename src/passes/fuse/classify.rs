@@ -52,7 +52,9 @@ pub fn classify(graph: &Graph, id: NodeId) -> Class {
         Op::Input(_) => Class::Input,
         Op::Dense(_) => Class::Dense,
         Op::Const(_) | Op::Iota { .. } | Op::RandomBits { .. } => Class::Expr,
-        Op::Broadcast { .. } | Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Reverse { .. } => Class::Expr,
+        Op::Broadcast { .. } | Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Reverse { .. } => {
+            Class::Expr
+        }
         op if op.is_elementwise() => Class::Expr,
         Op::Reduce { .. } | Op::ArgReduce { .. } => {
             let (reduced, kept) = reduced_and_kept(graph, id);

@@ -83,9 +83,7 @@ impl Context<'_> {
                         all.extend(extents(shape, &reduced));
                         Loops { extents: all, inner: Some(reduced.len()) }
                     }
-                    Reduction::Column => {
-                        Loops { extents: extents(shape, &wide_axes(shape)), inner: Some(kept.len()) }
-                    }
+                    Reduction::Column => Loops { extents: extents(shape, &wide_axes(shape)), inner: Some(kept.len()) },
                     Reduction::Total => Loops { extents: extents(shape, &wide_axes(shape)), inner: None },
                 }
             }
@@ -429,7 +427,8 @@ impl Builder<'_> {
     fn merge(&self, split: usize) -> Vec<std::ops::Range<usize>> {
         let mut accesses: Vec<&Affine> = vec![];
         for value in &self.values {
-            if let ValueKind::Load { at, .. } | ValueKind::Index(at) | ValueKind::Random { index: at, .. } = &value.kind {
+            if let ValueKind::Load { at, .. } | ValueKind::Index(at) | ValueKind::Random { index: at, .. } = &value.kind
+            {
                 accesses.push(at);
             }
         }
@@ -441,7 +440,8 @@ impl Builder<'_> {
         let mut runs: Vec<std::ops::Range<usize>> = vec![];
         for k in 0..self.extents.len() {
             let size = self.extents[k] as isize;
-            let joins = k != split && accesses.iter().all(|a| k > 0 && a.outer_strides[k - 1] == a.outer_strides[k] * size);
+            let joins =
+                k != split && accesses.iter().all(|a| k > 0 && a.outer_strides[k - 1] == a.outer_strides[k] * size);
             match runs.last_mut() {
                 Some(run) if joins => run.end = k + 1,
                 _ => runs.push(k..k + 1),

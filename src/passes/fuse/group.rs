@@ -127,7 +127,8 @@ fn join(
     let sources: Vec<NodeId> = alone.reads().collect();
     let scalar = loops.extents.is_empty();
     let related = |g: &Growing| {
-        scalar || sources.iter().any(|s| g.roots.contains(s) || (wide(s) && g.reads.contains(s)))
+        scalar
+            || sources.iter().any(|s| g.roots.contains(s) || (wide(s) && g.reads.contains(s)))
             || g.draft.as_ref().is_some_and(|d| g.roots.iter().any(|r| alone.fused.contains(r) && d.fused.contains(r)))
     };
     let fitting = growing.iter().enumerate().rev().filter(|(_, g)| g.draft.is_some() && related(g));

@@ -63,7 +63,14 @@ impl Plan {
         slots.sort_by_key(|s| (s.offset, s.first));
         for slot in slots {
             let what = slot.node.map_or("temporary".to_string(), |n| format!("%{} {}", n.0, fused.graph.ty(n)));
-            let _ = writeln!(text, "  {:8}..{:8}  units {}..={}  {what}", slot.offset, slot.offset + slot.bytes, slot.first, slot.last);
+            let _ = writeln!(
+                text,
+                "  {:8}..{:8}  units {}..={}  {what}",
+                slot.offset,
+                slot.offset + slot.bytes,
+                slot.first,
+                slot.last
+            );
         }
         let _ = writeln!(text, "\ninputs");
         for node in &fused.graph.nodes {

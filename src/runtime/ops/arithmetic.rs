@@ -27,9 +27,7 @@ impl Arithmetic {
         let operand = graph.ty(node.args[0]);
         let at = |axis: usize| Axis::of(&operand.shape, axis);
         let what = match &node.op {
-            Op::ScatterAdd { axis } => {
-                What::ScatterAdd { at: at(*axis), indices: graph.ty(node.args[1]).elements() }
-            }
+            Op::ScatterAdd { axis } => What::ScatterAdd { at: at(*axis), indices: graph.ty(node.args[1]).elements() },
             Op::Cumulative { kind, axis, reverse } => {
                 What::Cumulative { kind: *kind, at: at(*axis), reverse: *reverse }
             }

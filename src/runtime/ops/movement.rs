@@ -9,11 +9,28 @@ use std::sync::Arc;
 /// Sizes are in bytes where they say so, else in elements.
 #[derive(Clone, Debug)]
 pub enum Movement {
-    Gather { outer: usize, size: usize, inner_bytes: usize, indices: usize },
+    Gather {
+        outer: usize,
+        size: usize,
+        inner_bytes: usize,
+        indices: usize,
+    },
     /// Bytes of each operand for one step of the outer axes.
-    Concat { outer: usize, parts: Vec<usize> },
-    Pad { shape: Vec<usize>, result_elements: usize, start: isize, steps: Vec<isize>, element: usize },
-    Repeat { offsets: Arc<Vec<usize>>, element: usize },
+    Concat {
+        outer: usize,
+        parts: Vec<usize>,
+    },
+    Pad {
+        shape: Vec<usize>,
+        result_elements: usize,
+        start: isize,
+        steps: Vec<isize>,
+        element: usize,
+    },
+    Repeat {
+        offsets: Arc<Vec<usize>>,
+        element: usize,
+    },
 }
 
 impl Movement {

@@ -200,8 +200,18 @@ impl Product {
     /// # Safety
     /// The pointers reach `m * k`, `k * n` and `m * n` elements at the product's strides.
     #[allow(clippy::too_many_arguments)]
-    unsafe fn multiply<T>(&self, m: usize, n: usize, k: usize, out: *mut T, a: *const T, b: *const T, add: bool, zero: T, one: T)
-    where
+    unsafe fn multiply<T>(
+        &self,
+        m: usize,
+        n: usize,
+        k: usize,
+        out: *mut T,
+        a: *const T,
+        b: *const T,
+        add: bool,
+        zero: T,
+        one: T,
+    ) where
         T: Copy + 'static + std::ops::Mul<Output = T> + std::ops::Add<Output = T>,
     {
         if m * n * k <= TINY || k == 0 {
@@ -225,8 +235,25 @@ impl Product {
         // SAFETY: the caller's promise.
         unsafe {
             gemm::gemm(
-                m, n, k, out, self.out.1, self.out.0, add, a, self.lhs.1, self.lhs.0, b, self.rhs.1, self.rhs.0, one,
-                one, false, false, false, gemm::Parallelism::None,
+                m,
+                n,
+                k,
+                out,
+                self.out.1,
+                self.out.0,
+                add,
+                a,
+                self.lhs.1,
+                self.lhs.0,
+                b,
+                self.rhs.1,
+                self.rhs.0,
+                one,
+                one,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
             );
         }
     }
