@@ -52,36 +52,20 @@ pub fn partial_layout(kernel: &Kernel) -> PartialLayout {
 pub unsafe fn combine_partials(dtype: DType, kind: ReduceKind, blocks: &[*const u8], elements: usize, out: *mut u8) {
     // SAFETY: passed on from the caller; `typed` reads and writes elements below `elements` only.
     unsafe {
-        match dtype {
-            DType::F32 => typed::<f32>(blocks, elements, out, step(kind, |x, y| x + y, |x, y| x * y), identity(kind)),
-            DType::F64 => typed::<f64>(blocks, elements, out, step(kind, |x, y| x + y, |x, y| x * y), identity(kind)),
-            DType::I32 | DType::Bool => {
-                let f = step(kind, i32::wrapping_add, i32::wrapping_mul);
-                let start = match kind {
-                    ReduceKind::Max => i32::MIN,
-                    ReduceKind::Min => i32::MAX,
-                    ReduceKind::Sum => 0,
-                    ReduceKind::Prod => 1,
-                };
-                typed::<i32>(blocks, elements, out, f, start)
-            }
+        match (dtype, kind) {
+            (DType::F32, ReduceKind::Sum) => typed::<f32>(blocks, elements, out, 0.0, |x, y| x + y),
+            (DType::F32, ReduceKind::Prod) => typed::<f32>(blocks, elements, out, 1.0, |x, y| x * y),
+            (DType::F32, ReduceKind::Max) => typed::<f32>(blocks, elements, out, f32::NEG_INFINITY, larger),
+            (DType::F32, ReduceKind::Min) => typed::<f32>(blocks, elements, out, f32::INFINITY, smaller),
+            (DType::F64, ReduceKind::Sum) => typed::<f64>(blocks, elements, out, 0.0, |x, y| x + y),
+            (DType::F64, ReduceKind::Prod) => typed::<f64>(blocks, elements, out, 1.0, |x, y| x * y),
+            (DType::F64, ReduceKind::Max) => typed::<f64>(blocks, elements, out, f64::NEG_INFINITY, larger),
+            (DType::F64, ReduceKind::Min) => typed::<f64>(blocks, elements, out, f64::INFINITY, smaller),
+            (_, ReduceKind::Sum) => typed::<i32>(blocks, elements, out, 0, i32::wrapping_add),
+            (_, ReduceKind::Prod) => typed::<i32>(blocks, elements, out, 1, i32::wrapping_mul),
+            (_, ReduceKind::Max) => typed::<i32>(blocks, elements, out, i32::MIN, larger),
+            (_, ReduceKind::Min) => typed::<i32>(blocks, elements, out, i32::MAX, smaller),
         }
-    }
-}
-
-fn identity<T: From<f32>>(kind: ReduceKind) -> T {
-    T::from(super::quad::identity(kind, DType::F32) as f32)
-}
-
-/// One step of a reduction; `max` and `min` keep NaN.
-fn step<T: Copy + PartialOrd>(kind: ReduceKind, sum: fn(T, T) -> T, product: fn(T, T) -> T) -> fn(T, T) -> T
-where
-{
-    match kind {
-        ReduceKind::Sum => sum,
-        ReduceKind::Prod => product,
-        ReduceKind::Max => |x, y| if is_nan(x) || y < x { x } else { y },
-        ReduceKind::Min => |x, y| if is_nan(x) || x < y { x } else { y },
     }
 }
 
@@ -89,13 +73,26 @@ fn is_nan<T: PartialOrd>(x: T) -> bool {
     x.partial_cmp(&x).is_none()
 }
 
-unsafe fn typed<T: Copy>(blocks: &[*const u8], elements: usize, out: *mut u8, f: fn(T, T) -> T, identity: T) {
+fn larger<T: Copy + PartialOrd>(x: T, y: T) -> T {
+    if is_nan(x) || y < x { x } else { y }
+}
+
+fn smaller<T: Copy + PartialOrd>(x: T, y: T) -> T {
+    if is_nan(x) || x < y { x } else { y }
+}
+
+/// Block by block, so that each is read in one sweep.
+unsafe fn typed<T: Copy>(blocks: &[*const u8], elements: usize, out: *mut u8, identity: T, f: impl Fn(T, T) -> T) {
+    let out = out.cast::<T>();
     for i in 0..elements {
         // SAFETY: the caller vouches for `elements` numbers behind every pointer.
-        unsafe {
-            let mut numbers = blocks.iter().map(|block| *block.cast::<T>().add(i));
-            let first = numbers.next().unwrap_or(identity);
-            *out.cast::<T>().add(i) = numbers.fold(first, f);
+        unsafe { *out.add(i) = blocks.first().map_or(identity, |first| *first.cast::<T>().add(i)) };
+    }
+    for block in blocks.iter().skip(1) {
+        let block = block.cast::<T>();
+        for i in 0..elements {
+            // SAFETY: as above.
+            unsafe { *out.add(i) = f(*out.add(i), *block.add(i)) };
         }
     }
 }

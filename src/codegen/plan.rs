@@ -93,7 +93,7 @@ fn weight(kernel: &Kernel, v: ValueId) -> usize {
     if operand == DType::F64 || value.dtype == DType::F64 { base * 2 } else { base }
 }
 
-/// The level that follows from the operands and strides.
+/// The level that follows from the operands and strides: a value's own level is this or further inside.
 pub fn computed_levels(kernel: &Kernel) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::with_capacity(kernel.values.len());
     for value in &kernel.values {
@@ -131,7 +131,7 @@ fn static_inner(kernel: &Kernel) -> Option<usize> {
 /// Makes the plan of a verified kernel.
 pub fn plan(kernel: &Kernel) -> Plan {
     let count = kernel.values.len();
-    let levels = computed_levels(kernel);
+    let levels: Vec<Level> = kernel.values.iter().map(|value| value.level).collect();
     let live = live_values(kernel);
 
     // The first pass in which a value can be computed; for row values, the pass before which it is known.

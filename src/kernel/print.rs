@@ -162,3 +162,57 @@ fn affine(at: &Affine) -> String {
     }
     if terms.is_empty() { "0".into() } else { terms.join(" + ") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Binary, DType, Unary};
+    use crate::kernel::{KernelParam, Value};
+
+    #[test]
+    fn softmax_reads_as_three_passes() {
+        let at = Affine { offset: 0, outer_strides: vec![1000], inner_stride: 1 };
+        let value = |kind, level| Value { kind, dtype: DType::F32, level, span: Default::default() };
+        let v = ValueId;
+        let kernel = Kernel {
+            name: "softmax".into(),
+            space: Space::Grid { outer: vec![8], inner: 1000 },
+            params: vec![
+                KernelParam { dtype: DType::F32, elements: 8000, written: false },
+                KernelParam { dtype: DType::F32, elements: 8000, written: true },
+            ],
+            values: vec![
+                value(ValueKind::Load { param: 0, at: at.clone() }, Level::Element),
+                value(ValueKind::RowReduce(ReduceKind::Max, v(0)), Level::Row),
+                value(ValueKind::Binary(Binary::Sub, v(0), v(1)), Level::Element),
+                value(ValueKind::Unary(Unary::Exp, v(2)), Level::Element),
+                value(ValueKind::RowReduce(ReduceKind::Sum, v(3)), Level::Row),
+                value(ValueKind::Binary(Binary::Div, v(3), v(4)), Level::Element),
+            ],
+            effects: vec![Effect::Store { param: 1, at, value: v(5) }],
+        };
+        let expect = "\
+kernel softmax(p0: f32[8000], p1: mut f32[8000]) {
+  for i0 in 0..8 {
+    for j in 0..1000 {
+      %0: f32 = p0[1000*i0 + j]
+      %1: row f32 = row_max %0
+    }
+    for j in 0..1000 {
+      %0: f32 = p0[1000*i0 + j]
+      %2: f32 = sub %0, %1
+      %3: f32 = exp %2
+      scratch[j] = %3
+      %4: row f32 = row_sum %3
+    }
+    for j in 0..1000 {
+      %3 = scratch[j]
+      %5: f32 = div %3, %4
+      p1[1000*i0 + j] = %5
+    }
+  }
+}
+";
+        assert_eq!(print(&kernel), expect);
+    }
+}

@@ -33,9 +33,16 @@ fn check(kernel: &Kernel) -> Result<(), String> {
         check_types(kernel, v).map_err(|reason| format!("%{v}: {reason}"))?;
         check_places(kernel, v).map_err(|reason| format!("%{v}: {reason}"))?;
     }
-    let levels = computed_levels(kernel);
+    let least = computed_levels(kernel);
+    let levels: Vec<Level> = kernel.values.iter().map(|value| value.level).collect();
     for (v, value) in kernel.values.iter().enumerate() {
-        want(value.level >= levels[v], || format!("%{v} is {:?}, declared {:?}", levels[v], value.level))?;
+        want(value.level >= least[v], || format!("%{v} is {:?}, declared {:?}", least[v], value.level))?;
+        let reduces = matches!(value.kind, ValueKind::RowReduce(..) | ValueKind::RowArg(..));
+        // Operands may lie further inside than their strides tell.
+        for x in operands(&value.kind) {
+            want(reduces || value.level >= levels[x.0 as usize], || format!("%{v} uses %{} of a deeper level", x.0))?;
+        }
+        want(!reduces || value.level == Level::Row, || format!("%{v} is a row reduction, not a row value"))?;
         check_level(kernel, &levels, v).map_err(|reason| format!("%{v}: {reason}"))?;
     }
     for (e, effect) in kernel.effects.iter().enumerate() {

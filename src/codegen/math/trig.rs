@@ -77,7 +77,8 @@ fn reduce_f64(l: &mut Lanes, x: Value) -> (Value, Value) {
         r = l.fnma(n, part, r);
     }
     // Huge arguments lose their digits, not their bounds.
-    (l.clamp(r, -0.7854, 0.7854), q)
+    let limit = std::f64::consts::FRAC_PI_4 * 1.0001;
+    (l.clamp(r, -limit, limit), q)
 }
 
 pub fn sin(l: &mut Lanes, x: Value) -> Value {

@@ -41,8 +41,9 @@ impl Build {
     }
 
     pub fn value(&mut self, dtype: DType, kind: ValueKind) -> ValueId {
-        let value = Value { kind, dtype, level: Level::Element, span: Span::default() };
-        self.kernel.values.push(value);
+        self.kernel.values.push(Value { kind, dtype, level: Level::Scalar, span: Span::default() });
+        let level = super::plan::computed_levels(&self.kernel).pop().expect("there is a value");
+        self.kernel.values.last_mut().expect("there is a value").level = level;
         ValueId(self.kernel.values.len() as u32 - 1)
     }
 
