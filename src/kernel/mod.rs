@@ -7,6 +7,10 @@
 //! that processes a range of rows (or, for a flat space, a range of elements), so that the runtime can spread tiles
 //! over threads. Tiles and the order in which their partial results combine never depend on the number of threads.
 
+pub mod interp;
+pub mod print;
+pub mod verify;
+
 use crate::ir::{ArgKind, Binary, Compare, DType, ReduceKind, Unary};
 use crate::source::Span;
 use std::sync::Arc;
@@ -49,6 +53,19 @@ pub struct Affine {
     pub offset: isize,
     pub outer_strides: Vec<isize>,
     pub inner_stride: isize,
+}
+
+impl Affine {
+    /// The level of data at this place: no stride is Scalar, no inner stride is Row.
+    pub fn level(&self) -> Level {
+        if self.inner_stride != 0 {
+            Level::Element
+        } else if self.outer_strides.iter().any(|stride| *stride != 0) {
+            Level::Row
+        } else {
+            Level::Scalar
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -4,10 +4,14 @@
 //! * [`simplify`](mod@simplify): algebraic rules
 //! * [`cse`]: equal values are computed once
 //! * [`dce`]: values that no output needs are dropped
+//!
+//! [`fuse`] then groups nodes into kernels, and [`plan`] orders them and lays out memory.
 
 pub mod cse;
 pub mod dce;
 pub mod fold;
+pub mod fuse;
+pub mod plan;
 mod rewrite;
 pub mod simplify;
 

@@ -50,7 +50,8 @@ pub fn eval_graph(
     for name in grads {
         let Some((_, node)) = nodes.iter().find(|(n, _)| *n == name) else {
             elab.fail(
-                error("E0201", format!("--grad {name}: there is no `--let {name}=…`")).at(expr.span, "in this expression"),
+                error("E0201", format!("--grad {name}: there is no `--let {name}=…`"))
+                    .at(expr.span, "in this expression"),
             );
             continue;
         };

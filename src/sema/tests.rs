@@ -45,8 +45,17 @@ fn expressions_have_values_and_gradients() {
         println!("{text}: {:?}", out.unwrap());
     }
     let z = ("z", vec![2, 3], vec![1.0, -2.0, 0.5, 0.3, 0.2, 0.1]);
-    for text in ["cross_entropy(z, [1, 2])", "accuracy(z, [0, 2])", "tril(z)", "Dense(2)(z)", "he_normal([3, 2])",
-        "truncated_normal([4])", "warmup_cosine(1.0, 10, 100)(5)", "z[0, 1:] + 1", "one_hot([0, 1], classes = 3)"] {
+    for text in [
+        "cross_entropy(z, [1, 2])",
+        "accuracy(z, [0, 2])",
+        "tril(z)",
+        "Dense(2)(z)",
+        "he_normal([3, 2])",
+        "truncated_normal([4])",
+        "warmup_cosine(1.0, 10, 100)(5)",
+        "z[0, 1:] + 1",
+        "one_hot([0, 1], classes = 3)",
+    ] {
         let out = eval(text, &[z.clone()], &[]);
         assert!(out.is_ok(), "{text}: {}", out.unwrap_err());
         println!("{text}: {:?}", out.unwrap());

@@ -131,10 +131,8 @@ impl Elab<'_> {
         let positional: Vec<&Argument> = args.iter().filter(|a| a.name.is_none()).collect();
         let names_input =
             args.iter().filter_map(|a| a.name.as_ref()).any(|n| def.inputs.iter().any(|i| i.name.name == n.name));
-        let first_takes_lists = def.hypers[0]
-            .ty
-            .as_ref()
-            .is_some_and(|t| matches!(t.base.name.as_str(), "axis" | "shape" | "any"));
+        let first_takes_lists =
+            def.hypers[0].ty.as_ref().is_some_and(|t| matches!(t.base.name.as_str(), "axis" | "shape" | "any"));
         let run_time = |a: &&Argument| match &a.value {
             Value::Tensor(_) => true,
             Value::List(_) => def.kind == DefKind::Init || !first_takes_lists,

@@ -98,9 +98,7 @@ impl Elab<'_> {
         };
         list.ok_or_else(|| {
             let found = self.type_text(&x.value);
-            self.fail(
-                error("E0211", "expected integers known at compile time").at(x.span, format!("this is {found}")),
-            )
+            self.fail(error("E0211", "expected integers known at compile time").at(x.span, format!("this is {found}")))
         })
     }
 
@@ -134,9 +132,7 @@ impl Elab<'_> {
             (Some(arg), _) => (arg.value, arg.span),
             (None, Some(axes)) => (Value::Axes(axes), span),
             (None, None) => {
-                return Err(self.fail(
-                    error("E0202", "the argument 'axis' is missing").at(span, "along which axis?"),
-                ));
+                return Err(self.fail(error("E0202", "the argument 'axis' is missing").at(span, "along which axis?")));
             }
         };
         if let Value::Axes(axes) = value {

@@ -239,9 +239,7 @@ impl Elab<'_> {
         let mut names = vec![];
         collect_names(expr, &mut names);
         let frame = self.frames.last();
-        let note = |name: String| {
-            frame?.dims.get(&name).map(|b| format!("{name} = {} from {}", b.size, b.origin))
-        };
+        let note = |name: String| frame?.dims.get(&name).map(|b| format!("{name} = {} from {}", b.size, b.origin));
         names.into_iter().filter_map(note).collect()
     }
 

@@ -129,9 +129,8 @@ impl Elab<'_> {
                 node = build.push(Op::Gather { axis: *axis }, &[node, index.node], Hint::default());
             }
             _ => {
-                return Err(self.fail(
-                    error("E0212", "one index tensor at a time, without dropped or new axes").at(span, "here"),
-                ));
+                return Err(self
+                    .fail(error("E0212", "one index tensor at a time, without dropped or new axes").at(span, "here")));
             }
         }
         Ok(Value::Tensor(Tensor { node, ..t }))

@@ -53,7 +53,10 @@ impl Elab<'_> {
             return self.matmul(a, b, span);
         }
         if matches!(op, BinOp::And | BinOp::Or) {
-            let (x, y) = (self.tensor_of_type(a.value, DType::Bool, a.span)?, self.tensor_of_type(b.value, DType::Bool, b.span)?);
+            let (x, y) = (
+                self.tensor_of_type(a.value, DType::Bool, a.span)?,
+                self.tensor_of_type(b.value, DType::Bool, b.span)?,
+            );
             let (x, y) = self.common_shape(x, y, a.span, b.span, span)?;
             let Kind::Arith(op) = kind(op) else { unreachable!("and, or are arithmetic") };
             let node = self.build(span).binary(op, x.node, y.node);
@@ -276,7 +279,11 @@ impl Elab<'_> {
         let (cond3, y2) = self.common_shape(cond2, y, c.span, b.span, span)?;
         let (cond3, x2) = self.common_shape(cond3, x2, c.span, a.span, span)?;
         let node = self.build(span).select(cond3.node, x2.node, y2.node);
-        Ok(Value::Tensor(Tensor { node, weak: x.weak && y.weak && self.graph.shape(node).is_empty(), layout: x2.layout }))
+        Ok(Value::Tensor(Tensor {
+            node,
+            weak: x.weak && y.weak && self.graph.shape(node).is_empty(),
+            layout: x2.layout,
+        }))
     }
 
     /// Any value as a tensor: numbers become scalars of `dtype` (or weak scalars), lists become tensors.
@@ -429,7 +436,12 @@ impl Elab<'_> {
             let node = self.build(span).push(op, &[x.node, y.node], Hint::default());
             return Ok(Value::Tensor(Tensor::plain(node)));
         }
-        let op = Op::Dot { lhs_batch: vec![], rhs_batch: vec![], lhs_contract: vec![rx - 1], rhs_contract: vec![contract_y] };
+        let op = Op::Dot {
+            lhs_batch: vec![],
+            rhs_batch: vec![],
+            lhs_contract: vec![rx - 1],
+            rhs_contract: vec![contract_y],
+        };
         let node = self.build(span).push(op, &[x.node, y.node], Hint::default());
         Ok(Value::Tensor(Tensor::plain(node)))
     }

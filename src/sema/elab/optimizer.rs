@@ -61,7 +61,8 @@ impl Elab<'_> {
             return Ok(());
         }
         let found = self.type_text(rule);
-        Err(self.fail(error("E0204", format!("'with' takes an optimizer, not {found}")).at(at, format!("this is {found}"))))
+        Err(self
+            .fail(error("E0204", format!("'with' takes an optimizer, not {found}")).at(at, format!("this is {found}"))))
     }
 
     /// The buffers of a rule are called after it: `adamw`, and `adamw2` for a second one.
@@ -120,7 +121,9 @@ impl Elab<'_> {
                     let all: Vec<&str> = self.params.keys().map(String::as_str).collect();
                     let note = format!("parameters: {}", all.join(", "));
                     return Err(self.fail(
-                        error("E0306", format!("'{part}' has no parameters")).at(target.span, "nothing is trained").note(note),
+                        error("E0306", format!("'{part}' has no parameters"))
+                            .at(target.span, "nothing is trained")
+                            .note(note),
                     ));
                 }
                 known
@@ -275,7 +278,8 @@ impl Elab<'_> {
             Value::Tensor(t) => Ok(t),
             other => {
                 let found = self.type_text(&other);
-                Err(self.fail(error("E0204", format!("the rule leaves {found} in the parameter")).at(span, "this rule")))
+                Err(self
+                    .fail(error("E0204", format!("the rule leaves {found} in the parameter")).at(span, "this rule")))
             }
         }
     }

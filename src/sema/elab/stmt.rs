@@ -257,7 +257,8 @@ impl Elab<'_> {
             },
             Value::Int(_) | Value::Float(_) => Ok((Type::scalar(DType::F64), Layout::Plain)),
             _ => Err(self.fail(
-                error("E0217", "the shape of this state is not known").at(at, "give it a type: `state x: float[…] = …`"),
+                error("E0217", "the shape of this state is not known")
+                    .at(at, "give it a type: `state x: float[…] = …`"),
             )),
         }
     }
@@ -269,7 +270,8 @@ impl Elab<'_> {
         if found.dtype != ty.dtype && !(found.dtype.is_float() && ty.dtype.is_float()) {
             let (old, new) = (self.ir_type_text(&ty), self.ir_type_text(&found));
             return Err(self.fail(
-                error("E0204", format!("'{path}' holds {old} and cannot become {new}")).at(at, format!("this is {new}")),
+                error("E0204", format!("'{path}' holds {old} and cannot become {new}"))
+                    .at(at, format!("this is {new}")),
             ));
         }
         if value.layout > state.layout {
@@ -298,9 +300,9 @@ impl Elab<'_> {
     /// `x <- e`: a state, or a local of an update rule or function.
     fn update(&mut self, target: &Expr, value: &Expr, span: Span) -> R<Value> {
         let ExprKind::Name(name) = &target.kind else {
-            return Err(self.fail(
-                error("E0212", "only a name can be updated").at(target.span, "not a state or variable"),
-            ));
+            return Err(
+                self.fail(error("E0212", "only a name can be updated").at(target.span, "not a state or variable"))
+            );
         };
         let new = self.operand(value);
         let Some(old) = self.local(name).cloned() else {

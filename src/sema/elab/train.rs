@@ -222,9 +222,8 @@ impl Elab<'_> {
                         _ => "an integer that is not negative",
                     };
                     let found = self.type_text(&other);
-                    return Err(self.fail(
-                        error("E0204", format!("'{known}' takes {wanted}, not {found}")).at(expr.span, "here"),
-                    ));
+                    return Err(self
+                        .fail(error("E0204", format!("'{known}' takes {wanted}, not {found}")).at(expr.span, "here")));
                 }
                 (unknown, _) => {
                     let d = error("E0304", format!("unknown setting '{unknown}'"))
