@@ -50,8 +50,14 @@ impl Elab<'_> {
                 };
                 self.bind_let(names, bound, value.span)
             }
-            StmtKind::Param(decl) => self.param(decl, stmt.span),
-            StmtKind::State(decl) => self.state(decl, stmt.span),
+            StmtKind::Param(decl) => {
+                let made = self.param(decl, stmt.span);
+                self.poison_failed(decl, made)
+            }
+            StmtKind::State(decl) => {
+                let made = self.state(decl, stmt.span);
+                self.poison_failed(decl, made)
+            }
             StmtKind::Update { target, value } => self.update(target, value, stmt.span),
             StmtKind::Expr(e) => self.expr(e),
             StmtKind::If { cond, then, otherwise } => self.if_statement(cond, then, otherwise.as_ref(), stmt.span),
@@ -66,6 +72,14 @@ impl Elab<'_> {
                 error("E0212", "'eval … = …' is not supported yet").at(stmt.span, "separate weights for evaluation"),
             )),
         }
+    }
+
+    /// Uses of a declaration that was reported wrong are not wrong again.
+    fn poison_failed(&mut self, decl: &Decl, made: R<Value>) -> R<Value> {
+        if matches!(made, Err(Failed::Reported)) {
+            self.define(&decl.name.name, Value::Poison);
+        }
+        made
     }
 
     fn bind_let(&mut self, names: &[Ident], value: R<Value>, span: Span) -> R<Value> {
