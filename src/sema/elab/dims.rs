@@ -122,10 +122,13 @@ impl Elab<'_> {
         let fixed = dims.len() - usize::from(rest.is_some());
         let fits = if rest.is_some() { shape.len() >= fixed } else { shape.len() == fixed };
         if !fits {
-            let wanted = if rest.is_some() { format!("at least {fixed}") } else { fixed.to_string() };
+            let axes = |n: usize| if n == 1 { "1 axis".to_string() } else { format!("{n} axes") };
+            let least = if rest.is_some() { "at least " } else { "" };
+            let (name, found) = text.split_once(": ").unwrap_or(("this", text));
+            let wanted = axes(fixed);
             return Err(self.fail(
-                error("E0203", format!("expected a tensor with {wanted} axes, found {} ({text})", shape.len()))
-                    .at(at, format!("this has shape {shape:?}"))
+                error("E0203", format!("'{name}' takes a tensor of {least}{wanted}, not of {}", axes(shape.len())))
+                    .at(at, format!("this is {found}"))
                     .at(ty.span, format!("declared as {}", self.sources.text(ty.span))),
             ));
         }
@@ -313,7 +316,8 @@ impl Elab<'_> {
             Ok(size) if size <= MAX_SIZE => Ok(size),
             _ => {
                 let notes = self.dim_notes(expr);
-                let mut d = error("E0203", format!("a dimension cannot be {value}")).at(expr.span, "solved here");
+                let text = format!("`{}` is {value}", self.sources.text(expr.span));
+                let mut d = error("E0203", format!("a dimension cannot be {value}")).at(expr.span, text);
                 d.notes.extend(notes);
                 Err(self.fail(d))
             }

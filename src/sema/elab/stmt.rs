@@ -157,11 +157,12 @@ impl Elab<'_> {
                 return Ok(known.node);
             }
             let (old, new) = (self.ir_type_text(&known.ty.clone()), self.ir_type_text(&ty));
-            let first = known.span;
+            let (first, call) = (known.made_at, self.frame().called_at);
             return Err(self.fail(
                 error("E0203", format!("the shared parameter '{path}' is {old} in one call and {new} in another"))
-                    .at(span, format!("here it would be {new}"))
-                    .at(first, format!("first made as {old}"))
+                    .at(call, format!("here it would be {new}"))
+                    .at(first, format!("made here as {old}"))
+                    .at(span, "declared here")
                     .help("a layer that is called twice shares its weights; make a second layer for another shape"),
             ));
         }
@@ -179,7 +180,10 @@ impl Elab<'_> {
         } else {
             self.graph.add_input(path, ty.clone(), InputKind::Param, span)
         };
-        self.params.insert(path.to_string(), ParamSlot { node, ty, init, span });
+        self.params.insert(
+            path.to_string(),
+            ParamSlot { node, ty, init, span, made_at: self.frames.last().map_or(span, |f| f.called_at) },
+        );
         Ok(node)
     }
 
