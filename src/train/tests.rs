@@ -1,0 +1,1 @@
+//! The loop on a hand-made program.
