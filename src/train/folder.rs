@@ -64,7 +64,7 @@ pub fn lines_until(path: &Path, step: usize, steps_per_epoch: usize) -> Vec<Stri
     let holds = |line: &&str| {
         let Ok(value) = serde_json::from_str::<Value>(line) else { return false };
         let at = value["step"].as_u64().unwrap_or(u64::MAX) as usize;
-        at <= step && (value["split"] == Split::Step.name() || at % steps_per_epoch == 0)
+        at <= step && (value["split"] == Split::Step.name() || at.is_multiple_of(steps_per_epoch))
     };
     text.lines().filter(holds).map(str::to_string).collect()
 }

@@ -166,7 +166,7 @@ impl<'a> Trainer<'a> {
         let mut saved = Instant::now();
         while self.state.step < self.plan.steps {
             let per_epoch = self.plan.steps_per_epoch;
-            if self.state.step % per_epoch == 0 {
+            if self.state.step.is_multiple_of(per_epoch) {
                 self.state.reset_metrics();
                 self.averages.clear();
             }
@@ -179,11 +179,11 @@ impl<'a> Trainer<'a> {
             let step = self.state.step;
             let last = step == self.plan.steps;
             let epoch = step.div_ceil(per_epoch);
-            let marked = self.options.save_every.is_some_and(|n| step % n == 0);
+            let marked = self.options.save_every.is_some_and(|n| step.is_multiple_of(n));
             if marked {
                 self.log_step(epoch)?;
             }
-            if last || (step % per_epoch == 0 && self.logs_epoch(epoch)) {
+            if last || (step.is_multiple_of(per_epoch) && self.logs_epoch(epoch)) {
                 let record = self.averages.record(step, epoch, Split::Train);
                 let test = self.evaluate(epoch)?;
                 self.log(&record)?;
@@ -305,7 +305,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn logs_epoch(&self, epoch: usize) -> bool {
-        epoch % self.log_distance() == 0
+        epoch.is_multiple_of(self.log_distance())
     }
 
     /// Compiles the step for the last batch of an epoch, when its turn first comes.
