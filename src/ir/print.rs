@@ -1,1 +1,100 @@
-//! (being written)
+//! The text form of a graph: one line for each input, node and output, with types and places.
+//!
+//! ```text
+//! input "x": f32[128, 784] batch
+//! input "w": f32[784, 10] param
+//! %0: f32[128, 784] = input[0]
+//! %1: f32[784, 10] = input[1]
+//! %2: f32[128, 10] = dot[lhs_contract=[1], rhs_contract=[0]] %0, %1  // mlp.opt:9:5
+//! output "y": %2 value
+//! ```
+//! [`super::parse`] reads it back. Lists that are empty are left out.
+
+use super::graph::{Graph, InputKind, Node, OutputKind};
+use super::op::Op;
+use crate::source::{SourceMap, Span};
+use std::fmt::Write;
+
+/// Prints a graph; with `sources`, each node that has a place names it in a comment.
+pub fn print(graph: &Graph, sources: Option<&SourceMap>) -> String {
+    let mut out = String::new();
+    for input in &graph.inputs {
+        let _ = writeln!(out, "input {:?}: {} {}", input.name, input.ty, kind_name(&input.kind));
+    }
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let place = sources.filter(|_| node.span != Span::default()).map(|s| s.place(node.span)).unwrap_or_default();
+        let comment = if place.is_empty() { String::new() } else { format!("  // {place}") };
+        let _ = writeln!(out, "%{index}: {}{comment}", node_text(node));
+    }
+    for output in &graph.outputs {
+        let kind = match output.kind {
+            OutputKind::Value => "value".to_string(),
+            OutputKind::Report => "report".to_string(),
+            OutputKind::Update(input) => format!("update[{input}]"),
+        };
+        let _ = writeln!(out, "output {:?}: %{} {kind}", output.name, output.node.0);
+    }
+    out
+}
+
+/// `f32[2] = add %0, %1`: a node without its number and place.
+pub fn node_text(node: &Node) -> String {
+    let mut out = format!("{} = {}", node.ty, node.op.name());
+    let attributes = attributes(&node.op);
+    if !attributes.is_empty() {
+        let _ = write!(out, "[{}]", attributes.join(", "));
+    }
+    for (k, arg) in node.args.iter().enumerate() {
+        let _ = write!(out, "{} %{}", if k == 0 { "" } else { "," }, arg.0);
+    }
+    out
+}
+
+pub(super) fn kind_name(kind: &InputKind) -> &'static str {
+    match kind {
+        InputKind::Batch => "batch",
+        InputKind::Param => "param",
+        InputKind::State => "state",
+        InputKind::Hyper => "hyper",
+        InputKind::Step => "step",
+        InputKind::Random => "random",
+        InputKind::Arg => "arg",
+    }
+}
+
+fn attributes(op: &Op) -> Vec<String> {
+    let list = |name: &str, values: &[usize]| (!values.is_empty()).then(|| format!("{name}={values:?}"));
+    let lists = |all: &[(&str, &[usize])]| all.iter().filter_map(|(name, values)| list(name, values)).collect();
+    match op {
+        Op::Input(index) => vec![index.to_string()],
+        Op::Const(value) => vec![format!("{value:?}")],
+        Op::Dense(values) => values.iter().map(|v| format!("{v:?}")).collect(),
+        Op::RandomBits { stream } => vec![format!("stream={stream}")],
+        Op::Iota { axis }
+        | Op::Concat { axis }
+        | Op::Gather { axis }
+        | Op::ScatterAdd { axis }
+        | Op::ArgReduce { axis, .. } => vec![format!("axis={axis}")],
+        Op::Cumulative { axis, reverse, .. } => vec![format!("axis={axis}"), format!("reverse={reverse}")],
+        Op::ArgSort { axis, descending } => vec![format!("axis={axis}"), format!("descending={descending}")],
+        Op::Broadcast { axes } | Op::Reverse { axes } | Op::Reduce { axes, .. } => lists(&[("axes", axes)]),
+        Op::Transpose { perm } => lists(&[("perm", perm)]),
+        Op::Slice { start, limit, stride } => lists(&[("start", start), ("limit", limit), ("stride", stride)]),
+        Op::Pad { low, high, interior } => lists(&[("low", low), ("high", high), ("interior", interior)]),
+        Op::Dot { lhs_batch, rhs_batch, lhs_contract, rhs_contract } => lists(&[
+            ("lhs_batch", lhs_batch),
+            ("rhs_batch", rhs_batch),
+            ("lhs_contract", lhs_contract),
+            ("rhs_contract", rhs_contract),
+        ]),
+        Op::SegmentReduce { offsets, .. } | Op::SegmentBroadcast { offsets } => lists(&[("offsets", offsets)]),
+        Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Compare(_)
+        | Op::Select
+        | Op::Convert
+        | Op::BitsToUnit
+        | Op::StopGradient
+        | Op::Reshape => vec![],
+    }
+}

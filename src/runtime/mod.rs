@@ -1,5 +1,6 @@
 //! What runs compiled steps: buffers, threads, matrix products, random bits.
 
+pub mod random;
 pub mod tensor;
 
 pub use tensor::{Buffer, Tensor};

@@ -1,0 +1,235 @@
+//! Every differentiable primitive against finite differences, and the decisions at special points by hand.
+
+use super::check::{assert_gradients, numbers};
+use super::gradients;
+use crate::interp::eval;
+use crate::ir::build::Builder;
+use crate::ir::{Binary, Compare, DType, Graph, InputKind, NodeId, Op, OutputKind, ReduceKind, Type, Unary};
+use crate::runtime::Tensor;
+use crate::source::Span;
+use std::sync::Arc;
+
+fn positive(seed: u32, count: usize) -> Vec<f64> {
+    numbers(seed, count).iter().map(|v| v.abs() + 0.3).collect()
+}
+
+#[test]
+fn unary_functions() {
+    for u in Unary::ALL.iter().copied() {
+        if matches!(u, Unary::Not | Unary::IsFinite) {
+            continue;
+        }
+        let values = match u {
+            Unary::Log | Unary::Sqrt | Unary::Rsqrt | Unary::Log1p => positive(1, 6),
+            _ => numbers(1, 6),
+        };
+        assert_gradients(u.name(), &[(&[2, 3], values)], |b, x| b.unary(u, x[0]));
+    }
+}
+
+#[test]
+fn binary_functions() {
+    for binary in Binary::ALL.iter().copied() {
+        if matches!(binary, Binary::And | Binary::Or) {
+            continue;
+        }
+        let x = if binary == Binary::Pow { positive(3, 6) } else { numbers(3, 6) };
+        assert_gradients(binary.name(), &[(&[6], x), (&[6], numbers(4, 6))], |b, x| b.binary(binary, x[0], x[1]));
+    }
+    for exponent in [0.0, 1.0, 2.0, 3.0, -1.0] {
+        assert_gradients("pow const", &[(&[6], numbers(5, 6))], |b, x| {
+            let exponent = b.full_like(exponent, x[0]);
+            b.binary(Binary::Pow, x[0], exponent)
+        });
+    }
+}
+
+#[test]
+fn movement() {
+    let x = || numbers(6, 24);
+    assert_gradients("select", &[(&[24], x()), (&[24], numbers(7, 24))], |b, x| {
+        let zero = b.full_like(0.0, x[0]);
+        let c = b.compare(Compare::Gt, x[0], zero);
+        b.select(c, x[0], x[1])
+    });
+    assert_gradients("convert", &[(&[4], numbers(7, 4))], |b, x| {
+        let double = b.convert(x[0], DType::F64);
+        b.mul(double, double)
+    });
+    assert_gradients("broadcast", &[(&[2, 1, 3], numbers(8, 6))], |b, x| {
+        b.broadcast(x[0], &[2, 5, 4, 3], vec![0, 2, 3])
+    });
+    assert_gradients("reshape", &[(&[4, 6], x())], |b, x| b.reshape(x[0], &[2, 12]));
+    assert_gradients("transpose", &[(&[2, 3, 4], x())], |b, x| b.transpose(x[0], vec![2, 0, 1]));
+    assert_gradients("slice", &[(&[4, 6], x())], |b, x| b.slice(x[0], vec![1, 0], vec![3, 6], vec![1, 4]));
+    assert_gradients("slice of nothing", &[(&[4, 6], x())], |b, x| b.slice(x[0], vec![1, 2], vec![1, 2], vec![1, 4]));
+    assert_gradients("pad", &[(&[2, 3], numbers(9, 6)), (&[], vec![0.7])], |b, x| {
+        let op = Op::Pad { low: vec![1, 0], high: vec![0, 2], interior: vec![2, 1] };
+        b.push(op, &[x[0], x[1]], Default::default())
+    });
+    assert_gradients("concat", &[(&[2, 3], numbers(10, 6)), (&[2, 1], numbers(11, 2))], |b, x| {
+        b.concat(&[x[0], x[1], x[0]], 1)
+    });
+    assert_gradients("reverse", &[(&[2, 3], numbers(12, 6))], |b, x| {
+        b.push(Op::Reverse { axes: vec![1] }, &[x[0]], Default::default())
+    });
+    assert_gradients("split", &[(&[2, 9], numbers(12, 18))], |b, x| {
+        let parts = [(0, 2), (3, 5), (5, 9)].map(|(from, to)| b.slice_axis(x[0], 1, from, to));
+        let [p, q, r] = parts.map(|p| b.unary(Unary::Sin, p));
+        b.concat(&[r, p, q], 1)
+    });
+}
+
+#[test]
+fn indexing() {
+    let index = |b: &mut Builder, values: &[f64], shape: &[usize]| {
+        let hint = crate::ir::op::Hint { dtype: Some(DType::I32), shape: Some(shape.to_vec()) };
+        b.push(Op::Dense(Arc::new(values.to_vec())), &[], hint)
+    };
+    assert_gradients("gather", &[(&[2, 4, 2], numbers(13, 16))], |b, x| {
+        let i = index(b, &[3.0, 0.0, 3.0, 1.0, 9.0, -4.0], &[2, 3]);
+        b.push(Op::Gather { axis: 1 }, &[x[0], i], Default::default())
+    });
+    assert_gradients("scatter_add", &[(&[2, 4], numbers(14, 8)), (&[2, 3], numbers(15, 6))], |b, x| {
+        let i = index(b, &[3.0, 0.0, 3.0], &[3]);
+        b.push(Op::ScatterAdd { axis: 1 }, &[x[0], i, x[1]], Default::default())
+    });
+}
+
+#[test]
+fn reductions() {
+    let kinds = [ReduceKind::Sum, ReduceKind::Prod, ReduceKind::Max, ReduceKind::Min];
+    for kind in kinds {
+        let name = format!("{kind:?}");
+        assert_gradients(&name, &[(&[2, 3, 4], numbers(16, 24))], |b, x| b.reduce(kind, x[0], &[0, 2]));
+        assert_gradients(&name, &[(&[2, 3], numbers(16, 6))], |b, x| b.reduce(kind, x[0], &[0, 1]));
+        let offsets = Arc::new(vec![0, 2, 3, 7]);
+        assert_gradients(&name, &[(&[7], numbers(17, 7))], |b, x| {
+            b.push(Op::SegmentReduce { kind, offsets: offsets.clone() }, &[x[0]], Default::default())
+        });
+    }
+    assert_gradients("segment_broadcast", &[(&[3], numbers(18, 3))], |b, x| {
+        b.push(Op::SegmentBroadcast { offsets: Arc::new(vec![0, 2, 2, 7]) }, &[x[0]], Default::default())
+    });
+}
+
+#[test]
+fn products_with_zeros() {
+    for zeros in [&[][..], &[2], &[0], &[3], &[1, 3]] {
+        let mut x = numbers(19, 4);
+        zeros.iter().for_each(|z| x[*z] = 0.0);
+        assert_gradients("prod", &[(&[4], x.clone())], |b, x| b.reduce(ReduceKind::Prod, x[0], &[0]));
+        assert_gradients("segment_prod", &[(&[4], x.clone())], |b, x| {
+            let op = Op::SegmentReduce { kind: ReduceKind::Prod, offsets: Arc::new(vec![0, 4]) };
+            b.push(op, &[x[0]], Default::default())
+        });
+        for reverse in [false, true] {
+            assert_gradients("cumprod", &[(&[4, 1], x.clone())], |b, x| {
+                let op = Op::Cumulative { kind: ReduceKind::Prod, axis: 0, reverse };
+                b.push(op, &[x[0]], Default::default())
+            });
+        }
+    }
+    for reverse in [false, true] {
+        assert_gradients("cumsum", &[(&[2, 4], numbers(20, 8))], |b, x| {
+            b.push(Op::Cumulative { kind: ReduceKind::Sum, axis: 1, reverse }, &[x[0]], Default::default())
+        });
+    }
+}
+
+#[test]
+fn products() {
+    let dot = |lhs: &'static [usize], rhs: &'static [usize], axes: [&'static [usize]; 4]| {
+        let (n, m) = (lhs.iter().product(), rhs.iter().product());
+        let name = format!("dot {lhs:?} {rhs:?} {axes:?}");
+        assert_gradients(&name, &[(lhs, numbers(21, n)), (rhs, numbers(22, m))], |b, x| {
+            let [lhs_batch, rhs_batch, lhs_contract, rhs_contract] = axes.map(<[usize]>::to_vec);
+            b.push(Op::Dot { lhs_batch, rhs_batch, lhs_contract, rhs_contract }, x, Default::default())
+        });
+    };
+    dot(&[2, 3], &[3, 4], [&[], &[], &[1], &[0]]);
+    dot(&[3, 2], &[4, 3], [&[], &[], &[0], &[1]]);
+    dot(&[2, 3, 4], &[2, 4, 5], [&[0], &[0], &[2], &[1]]);
+    dot(&[3, 4, 2], &[5, 2, 4], [&[2], &[1], &[1], &[2]]);
+    dot(&[2, 3, 4], &[4, 3, 2], [&[], &[], &[1, 2], &[1, 0]]);
+    dot(&[2], &[3], [&[], &[], &[], &[]]);
+    dot(&[3], &[3], [&[], &[], &[0], &[0]]);
+}
+
+/// The gradient of the sum of a function's result at given inputs.
+fn gradient_at(inputs: &[f64], f: impl Fn(&mut Builder, &[NodeId]) -> NodeId) -> Vec<f64> {
+    let mut graph = Graph::new();
+    let scalar = Type::scalar(DType::F64);
+    let ids: Vec<NodeId> =
+        inputs.iter().map(|_| graph.add_input("x", scalar.clone(), InputKind::Arg, Span::default())).collect();
+    let y = f(&mut Builder::new(&mut graph, Span::default()), &ids);
+    for g in gradients(&mut graph, y, None, &ids).expect("differentiable") {
+        graph.add_output("g", g, OutputKind::Value);
+    }
+    let tensors: Vec<Tensor> = inputs.iter().map(|v| Tensor::scalar(DType::F64, *v)).collect();
+    eval(&graph, &tensors.iter().collect::<Vec<_>>()).iter().map(|t| t.to_f64s()[0]).collect()
+}
+
+#[test]
+fn decisions_at_special_points() {
+    assert_eq!(gradient_at(&[1.0, 1.0], |b, x| b.binary(Binary::Max, x[0], x[1])), [0.5, 0.5]);
+    assert_eq!(gradient_at(&[1.0, 1.0], |b, x| b.binary(Binary::Min, x[0], x[1])), [0.5, 0.5]);
+    assert_eq!(gradient_at(&[0.0], |b, x| b.unary(Unary::Abs, x[0])), [0.0]);
+    let pow = |x: f64, y: f64| gradient_at(&[x, y], |b, x| b.binary(Binary::Pow, x[0], x[1]));
+    assert_eq!(pow(0.0, 0.0), [0.0, 0.0]);
+    assert_eq!(pow(0.0, 3.0), [0.0, 0.0]);
+    assert_eq!(pow(0.0, 1.0), [1.0, 0.0]);
+    assert_eq!(pow(-2.0, 2.0), [-4.0, 0.0]);
+    let ties = gradient_at(&[2.0], |b, x| {
+        let wide = b.broadcast(x[0], &[4], vec![]);
+        let weights = b.iota(DType::F64, &[4], 0);
+        let one = b.full_like(1.0, weights);
+        let scaled = b.binary(Binary::Min, weights, one);
+        let product = b.mul(wide, scaled);
+        b.reduce(ReduceKind::Max, product, &[0])
+    });
+    assert_eq!(ties, [1.0]);
+}
+
+#[test]
+fn what_does_not_depend_gets_zeros_and_no_nodes() {
+    let mut graph = Graph::new();
+    let ty = Type::new(DType::F32, [3]);
+    let x = graph.add_input("x", ty.clone(), InputKind::Arg, Span::default());
+    let y = graph.add_input("y", ty, InputKind::Arg, Span::default());
+    let mut b = Builder::new(&mut graph, Span::default());
+    let square = b.mul(x, x);
+    let stopped = b.push(Op::StopGradient, &[y], Default::default());
+    let both = b.mul(square, stopped);
+    let sum = b.reduce(ReduceKind::Sum, both, &[0]);
+    let found = gradients(&mut graph, sum, None, &[x, y]).expect("differentiable");
+    graph.add_output("gx", found[0], OutputKind::Value);
+    graph.add_output("gy", found[1], OutputKind::Value);
+    let a = Tensor::from_f64s(Type::new(DType::F32, [3]), &[1.0, 2.0, 3.0]);
+    let b = Tensor::from_f64s(Type::new(DType::F32, [3]), &[5.0, 6.0, 7.0]);
+    let got: Vec<_> = eval(&graph, &[&a, &b]).iter().map(Tensor::to_f64s).collect();
+    assert_eq!(got, [[10.0, 24.0, 42.0], [0.0, 0.0, 0.0]]);
+}
+
+#[test]
+fn second_derivatives() {
+    let mut graph = Graph::new();
+    let x = graph.add_input("x", Type::scalar(DType::F64), InputKind::Arg, Span::default());
+    let y = Builder::new(&mut graph, Span::default()).unary(Unary::Tanh, x);
+    let first = gradients(&mut graph, y, None, &[x]).expect("first")[0];
+    let second = gradients(&mut graph, first, None, &[x]).expect("second")[0];
+    graph.add_output("h", second, OutputKind::Value);
+    let t = 0.7_f64.tanh();
+    let got = eval(&graph, &[&Tensor::scalar(DType::F64, 0.7)])[0].to_f64s()[0];
+    assert!((got - -2.0 * t * (1.0 - t * t)).abs() < 1e-14, "{got}");
+}
+
+#[test]
+fn missing_rules_are_named() {
+    let mut graph = Graph::new();
+    let x = graph.add_input("x", Type::new(DType::F64, [3]), InputKind::Arg, Span::default());
+    let mut b = Builder::new(&mut graph, Span::default());
+    let y = b.push(Op::Cumulative { kind: ReduceKind::Max, axis: 0, reverse: false }, &[x], Default::default());
+    let error = gradients(&mut graph, y, None, &[x]).unwrap_err();
+    assert_eq!((error.code, error.title.as_str()), ("E0215", "'cummax' cannot be differentiated"));
+}
