@@ -1,0 +1,1 @@
+//! The syntax tree as indented text (`optc ir --stage ast`).
