@@ -25,6 +25,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::data::{self, Dataset};
 use crate::diag::Diagnostic;
 use crate::ir::Graph;
 use crate::runtime::{Executable, Tensor};
@@ -45,6 +46,14 @@ pub trait Rows: Sync {
     /// Writes a column's value of each of `rows` (of the test part if `test`, else of the training part) into `out`,
     /// whose first axis counts them.
     fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor);
+}
+
+impl Rows for Dataset {
+    fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor) {
+        let index = self.schema().columns.iter().position(|c| c.name == column);
+        let index = index.expect("the checker binds columns of the schema only");
+        Dataset::gather(self, if test { data::Split::Test } else { data::Split::Train }, index, rows, out);
+    }
 }
 
 /// What the command line may change about a run.

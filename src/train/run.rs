@@ -598,7 +598,7 @@ fn config(program: &Program, plan: &Plan, options: &TrainOptions) -> Value {
 
 /// Steps between two snapshots: copies shall cost less than a hundredth of the steps, and no large memory.
 fn snapshot_distance(bytes: usize) -> usize {
-    if bytes > 64 << 20 { usize::MAX } else { (bytes / 4096).clamp(10, 100) }
+    if bytes > 64 << 20 { usize::MAX } else { (bytes / 4096).clamp(25, 100) }
 }
 
 fn is_rate(name: &str) -> bool {
