@@ -114,7 +114,7 @@ pub fn save(path: &Path, buffers: &[BufferInfo], values: &[Tensor], progress: &P
     }
     let text = serde_json::to_string(progress).expect("plain data");
     let metadata = HashMap::from([(KEY.to_string(), text)]);
-    let fail = |why: String| error("E0504", format!("cannot write the checkpoint '{}'", path.display())).note(why);
+    let fail = |why: String| error("E0503", format!("cannot write the checkpoint '{}'", path.display())).note(why);
     let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| fail(e.to_string()))?;
     write_whole(path, &bytes).map_err(|e| fail(e.to_string()))
 }
@@ -163,10 +163,11 @@ pub fn restore(
     state: &mut State,
     averages: &mut Averages,
 ) -> Result<Progress, Diagnostic> {
-    let unusable = |why: String| error("E0503", format!("cannot resume from '{}'", path.display())).note(why);
-    let bytes = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| unusable(format!("not a whole safetensors file: {e}")))?;
-    let progress = progress_of(path).ok_or_else(|| unusable("it does not say at which step it was written".into()))?;
+    let refuse = |code, why: &str| error(code, format!("cannot resume from '{}'", path.display())).note(why);
+    let unusable = |why: &str| refuse("E0502", why);
+    let bytes = std::fs::read(path).map_err(|e| unusable(&e.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| unusable(&format!("not a whole safetensors file: {e}")))?;
+    let progress = progress_of(path).ok_or_else(|| unusable("it does not say at which step it was written"))?;
     let mut problems = Vec::new();
     let all = pieces(&program.buffers);
     for piece in &all {
@@ -202,7 +203,7 @@ pub fn restore(
         return Ok(progress);
     }
     problems.sort();
-    let mut diagnostic = unusable("it was written by another program".into());
+    let mut diagnostic = refuse("E0501", "it was written by another program");
     diagnostic.notes.extend(problems.into_iter().take(12));
     Err(diagnostic.help("resume with the file and the hyper-parameters that began the run (config.json in its folder)"))
 }

@@ -53,7 +53,7 @@ impl Folder {
 }
 
 fn unwritable(path: &Path, why: std::io::Error) -> Diagnostic {
-    error("E0504", format!("cannot write the run's folder '{}'", path.display()))
+    error("E0503", format!("cannot write the run's folder '{}'", path.display()))
         .note(why.to_string())
         .help("choose another folder with --out")
 }

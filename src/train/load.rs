@@ -37,7 +37,7 @@ fn apply_one(program: &Program, load: &Load, search: &[PathBuf], state: &mut Sta
     let piece = piece.ok_or_else(|| error("E0901", format!("internal error: no tensor '{}' to load", load.path)))?;
     if array.shape != piece.shape {
         let title = format!("'{}' has shape {:?}, but the file holds {:?}", load.path, piece.shape, array.shape);
-        return Err(error("E0502", title).note(format!("read from '{}'", path.display())));
+        return Err(error("E0501", title).note(format!("read from '{}'", path.display())));
     }
     let buffer = &mut state.buffers_mut()[piece.buffer];
     let at = piece.offset..piece.offset + array.values.len();
@@ -58,7 +58,7 @@ fn locate(file: &str, search: &[PathBuf]) -> PathBuf {
 
 /// Reads an array from a `.npy`, `.npz` or `.safetensors` file. The key may be left out where there is only one array.
 pub fn read(path: &Path, key: Option<&str>) -> Result<Array, Diagnostic> {
-    let fail = |why: String| error("E0501", format!("cannot load '{}'", path.display())).note(why);
+    let fail = |why: String| error("E0502", format!("cannot load '{}'", path.display())).note(why);
     let bytes = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
     match path.extension().and_then(|e| e.to_str()) {
         Some("npy") => super::npy::parse(&bytes).map_err(fail),

@@ -41,7 +41,7 @@ pub struct Before<'a> {
 pub fn explain(engine: &dyn Engine, before: Before, bad: &Bad, step: usize) -> Diagnostic {
     let graph = before.graph;
     let title = format!("'{}' is no longer finite after step {step}", bad.path);
-    let mut diagnostic = error("E0602", title);
+    let mut diagnostic = error("E0603", title);
     match first_bad_node(engine, before) {
         Some(id) => {
             let node = graph.node(id);

@@ -91,7 +91,7 @@ impl<'a> Trainer<'a> {
         let seed = match (&resumed, options.seed) {
             (Some((path, progress)), Some(seed)) if progress.seed != seed => {
                 let why = format!("the run began with seed {}", progress.seed);
-                let what = error("E0503", format!("cannot resume from '{}' with seed {seed}", path.display()));
+                let what = error("E0501", format!("cannot resume from '{}' with seed {seed}", path.display()));
                 return Err(what.note(why).help("leave out --seed").into());
             }
             (Some((_, progress)), _) => progress.seed,
@@ -113,7 +113,7 @@ impl<'a> Trainer<'a> {
             if (progress.batch, progress.rows) != (layout.batch, layout.rows) {
                 let was = format!("it was written with batches of {} from {} rows", progress.batch, progress.rows);
                 let is = format!("this run has batches of {} from {} rows", layout.batch, layout.rows);
-                let what = error("E0503", format!("cannot resume from '{}'", path.display()));
+                let what = error("E0501", format!("cannot resume from '{}'", path.display()));
                 return Err(what.note(was).note(is).into());
             }
             state.step = checkpoint::restore(path, program, &mut state, &mut averages)?.step;
@@ -430,7 +430,7 @@ impl<'a> Trainer<'a> {
     fn out_of_time(&self, limit: Duration) -> Failure {
         let (step, steps) = (self.state.step, self.plan.steps);
         let seconds = limit.as_secs_f64();
-        let stopped = error("E0603", format!("stopped by --max-time {seconds} after step {step} of {steps}"));
+        let stopped = error("E0602", format!("stopped by --max-time {seconds} after step {step} of {steps}"));
         let stopped = match &self.plan.out {
             Some(out) => stopped.help(format!("--resume {} continues from there", out.display())),
             None => stopped,
@@ -538,11 +538,11 @@ fn layout_of(program: &Program, seed: u64) -> Result<Layout, Failure> {
     let rows = program.schema.train_rows;
     let shuffle = program.settings.shuffle;
     match program.settings.batch {
-        _ if rows == 0 => Err(error("E0604", "there is no row to train on").into()),
+        _ if rows == 0 => Err(error("E0303", "there is no row to train on").into()),
         None => Ok(Layout { rows, batch: rows, seed, shuffle: false }),
         Some(batch) if batch > rows => {
             let what =
-                error("E0604", format!("a batch of {batch} is larger than the {rows} rows of the training part"));
+                error("E0303", format!("a batch of {batch} is larger than the {rows} rows of the training part"));
             Err(what.help(format!("use 'batch = {rows}' or less")).into())
         }
         Some(batch) => Ok(Layout { rows, batch: batch.max(1), seed, shuffle }),
@@ -570,7 +570,7 @@ fn resume_point(options: &TrainOptions) -> Result<Option<(PathBuf, Progress)>, F
     }
     let folder = options.out.clone().unwrap_or_default();
     let found = checkpoint::newest(&folder);
-    let nothing = || error("E0503", format!("there is no checkpoint to resume from in '{}'", folder.display()));
+    let nothing = || error("E0502", format!("there is no checkpoint to resume from in '{}'", folder.display()));
     found.map(Some).ok_or_else(|| nothing().into())
 }
 
