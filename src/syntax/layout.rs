@@ -281,11 +281,7 @@ impl Scanner<'_> {
                 *self.stack.last_mut().map_or(&mut self.top_ifs, |f| &mut f.ifs) += 1;
                 self.nesting += 1;
             }
-            TokenKind::UnclosedString => {
-                let error = diag::error("E0103", "this text has no closing quote")
-                    .at(self.span(token), "the text begins here and must end on the same line");
-                self.report(error, token.start);
-            }
+            TokenKind::UnclosedString => self.unclosed_string(token),
             TokenKind::Unknown => {
                 let error = super::errors::unknown_character(self.word(token), self.span(token));
                 self.report(error, token.start);
@@ -302,6 +298,23 @@ impl Scanner<'_> {
             return false;
         }
         true
+    }
+
+    /// A text without closing quote has probably swallowed the closing brackets of its line, or the `{` at its end:
+    /// one message is enough.
+    fn unclosed_string(&mut self, token: &Token) {
+        let error = diag::error("E0103", "this text has no closing quote")
+            .at(self.span(token), "it begins here and must end on the same line");
+        self.report(error, token.start);
+        let line = self.text[..token.start].rfind('\n').map_or(0, |newline| newline + 1);
+        while self.stack.last().is_some_and(|f| !f.is_block && f.open >= line) {
+            self.pop(token.end);
+        }
+        if self.word(token).trim_end().ends_with('{') {
+            let open = token.start + self.word(token).trim_end().len() - 1;
+            self.stack.push(Frame { open, symbol: '{', is_block: true, ifs: 0 });
+            self.nesting += 1;
+        }
     }
 
     fn close(&mut self, at: usize, symbol: char) {
