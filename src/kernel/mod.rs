@@ -7,6 +7,8 @@
 //! that processes a range of rows (or, for a flat space, a range of elements), so that the runtime can spread tiles
 //! over threads. Tiles and the order in which their partial results combine never depend on the number of threads.
 
+pub mod interp;
+
 use crate::ir::{ArgKind, Binary, Compare, DType, ReduceKind, Unary};
 use crate::source::Span;
 use std::sync::Arc;

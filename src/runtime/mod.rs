@@ -1,8 +1,13 @@
 //! What runs compiled steps: buffers, threads, matrix products, random bits.
 
+pub mod exec;
+mod memory;
+pub mod ops;
+pub mod pool;
 pub mod random;
 pub mod tensor;
 
+pub use exec::{Compiled, Engine, Options};
 pub use tensor::{Buffer, Tensor};
 
 /// A graph made runnable, by the interpreter or by the code generator.
@@ -12,3 +17,6 @@ pub trait Executable: Send {
     /// `results` gets the other outputs, in the graph's order; its tensors have the outputs' types.
     fn run(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor]);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! A compiled graph: a flat list of instructions over one block of memory, run once a step without allocation.
+
+use super::memory::RawMemory;
+use super::ops::Call;
+use super::pool::Pool;
+use super::{Buffer, Executable, Tensor};
+use crate::diag::Diagnostic;
+use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
+use crate::kernel::{Kernel, interp};
+use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
+use crate::passes::plan::{Base, Place, Plan, Step, plan};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What runs kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Engine {
+    #[default]
+    Jit,
+    /// The slow interpreter of kernels, for tests.
+    Interp,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub threads: usize,
+    pub fusion: Fusion,
+    pub engine: Engine,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Options { threads, fusion: Fusion::On, engine: Engine::Jit }
+    }
+}
+
+/// Time of each stage of compilation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    pub fuse: Duration,
+    pub plan: Duration,
+    pub codegen: Duration,
+}
+
+enum Instr {
+    /// Parameters are `pointers[first..first + count]`.
+    Kernel {
+        kernel: usize,
+        first: usize,
+        count: usize,
+    },
+    /// Operands, then the result.
+    Call {
+        call: Box<Call>,
+        first: usize,
+        count: usize,
+    },
+    Copy {
+        first: usize,
+        bytes: usize,
+    },
+}
+
+/// A pointer that depends on the caller's tensors.
+struct Patch {
+    pointer: usize,
+    base: Base,
+    offset: usize,
+}
+
+/// A graph compiled to kernels, library calls and a plan.
+pub struct Compiled {
+    fused: Fused,
+    plan: Plan,
+    timings: Timings,
+    kernels: Vec<Kernel>,
+    instrs: Vec<Instr>,
+    pointers: Vec<*mut u8>,
+    patches: Vec<Patch>,
+    input_types: Vec<Type>,
+    result_types: Vec<Type>,
+    pool: Arc<Pool>,
+    // The blocks that `pointers` point into; never moved.
+    _arena: Buffer,
+    _constants: Buffer,
+}
+
+// SAFETY: the pointers lead into the buffers that `Compiled` owns, or are replaced at each run.
+unsafe impl Send for Compiled {}
+
+impl Compiled {
+    /// Fuses, plans and compiles a graph.
+    pub fn new(graph: &Graph, options: &Options) -> Result<Compiled, Diagnostic> {
+        let start = Instant::now();
+        let fused = fuse(graph, options.fusion);
+        let fuse_time = start.elapsed();
+        let start = Instant::now();
+        let plan = plan(&fused);
+        let plan_time = start.elapsed();
+        let start = Instant::now();
+        let mut builder = Builder::new(&fused, &plan);
+        for step in &plan.steps {
+            builder.step(step);
+        }
+        let Builder { kernels, instrs, pointers, patches, arena, constants, .. } = builder;
+        let timings = Timings { fuse: fuse_time, plan: plan_time, codegen: start.elapsed() };
+        let results = graph.outputs.iter().filter(|o| !matches!(o.kind, OutputKind::Update(_)));
+        Ok(Compiled {
+            timings,
+            kernels,
+            instrs,
+            pointers,
+            patches,
+            input_types: graph.inputs.iter().map(|i| i.ty.clone()).collect(),
+            result_types: results.map(|o| graph.ty(o.node).clone()).collect(),
+            pool: Pool::shared(options.threads),
+            fused,
+            plan,
+            _arena: arena,
+            _constants: constants,
+        })
+    }
+
+    pub fn fused(&self) -> &Fused {
+        &self.fused
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn kernels(&self) -> &[Kernel] {
+        &self.kernels
+    }
+
+    pub fn timings(&self) -> Timings {
+        self.timings
+    }
+
+    /// Types of the tensors that [`Executable::run`] fills.
+    pub fn result_types(&self) -> &[Type] {
+        &self.result_types
+    }
+}
+
+/// Turns steps into instructions with their pointers.
+struct Builder<'a> {
+    fused: &'a Fused,
+    plan: &'a Plan,
+    kernels: Vec<Kernel>,
+    instrs: Vec<Instr>,
+    pointers: Vec<*mut u8>,
+    patches: Vec<Patch>,
+    arena: Buffer,
+    constants: Buffer,
+}
+
+impl<'a> Builder<'a> {
+    fn new(fused: &'a Fused, plan: &'a Plan) -> Builder<'a> {
+        let mut constants = Buffer::zeroed(plan.constant_bytes);
+        for (id, offset) in &plan.constants {
+            if let Op::Dense(values) = &fused.graph.node(*id).op {
+                let data = Tensor::from_f64s(fused.graph.ty(*id).clone(), values);
+                // SAFETY: the plan gave the constant that many bytes at this offset.
+                unsafe {
+                    let to = constants.as_mut_ptr().add(*offset);
+                    std::ptr::copy_nonoverlapping(data.as_ptr(), to, data.ty().bytes());
+                }
+            }
+        }
+        Builder {
+            fused,
+            plan,
+            kernels: vec![],
+            instrs: vec![],
+            pointers: vec![],
+            patches: vec![],
+            arena: Buffer::zeroed(plan.arena_bytes),
+            constants,
+        }
+    }
+
+    fn pointer(&mut self, place: Place) {
+        let block = match place.base {
+            Base::Arena => self.arena.as_mut_ptr(),
+            Base::Constants => self.constants.as_mut_ptr(),
+            base => {
+                self.patches.push(Patch { pointer: self.pointers.len(), base, offset: place.offset });
+                self.pointers.push(std::ptr::null_mut());
+                return;
+            }
+        };
+        // SAFETY: the plan's offsets lie inside its blocks.
+        self.pointers.push(unsafe { block.add(place.offset) });
+    }
+
+    fn of_node(&mut self, id: NodeId) {
+        let place = self.plan.place(self.fused, id);
+        self.pointer(place);
+    }
+
+    fn step(&mut self, step: &Step) {
+        let first = self.pointers.len();
+        match step {
+            Step::Copy(copy) => {
+                self.pointer(copy.from);
+                self.pointer(copy.to);
+                self.instrs.push(Instr::Copy { first, bytes: copy.bytes });
+            }
+            Step::Unit(k) => {
+                let unit = &self.fused.units[*k];
+                match &unit.work {
+                    Work::Kernel(draft) => {
+                        for id in &draft.params {
+                            self.of_node(*id);
+                        }
+                        let kernel = self.kernels.len();
+                        self.kernels.push(draft.kernel.clone());
+                        self.instrs.push(Instr::Kernel { kernel, first, count: draft.params.len() });
+                    }
+                    Work::Library => {
+                        let id = unit.roots[0];
+                        let graph = &self.fused.graph;
+                        let node = graph.node(id);
+                        for arg in &node.args {
+                            match node.op {
+                                Op::Dot { .. } => self.of_node(strided(graph, *arg).base),
+                                _ => self.of_node(*arg),
+                            }
+                        }
+                        self.of_node(id);
+                        let call = Box::new(Call::new(graph, id));
+                        self.instrs.push(Instr::Call { call, first, count: node.args.len() });
+                    }
+                    Work::Concat => {}
+                }
+            }
+        }
+    }
+}
+
+impl Executable for Compiled {
+    /// # Panics
+    /// If the tensors' types are not those of the graph's inputs and results.
+    fn run(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor]) {
+        assert_eq!(inputs.len(), self.input_types.len(), "inputs of the compiled graph");
+        assert_eq!(results.len(), self.result_types.len(), "results of the compiled graph");
+        for (tensor, ty) in inputs.iter().zip(&self.input_types) {
+            assert_eq!(tensor.ty(), ty, "an input of the compiled graph");
+        }
+        for (tensor, ty) in results.iter().zip(&self.result_types) {
+            assert_eq!(tensor.ty(), ty, "a result of the compiled graph");
+        }
+        for patch in &self.patches {
+            let block = match patch.base {
+                Base::Input(k) => inputs[k].as_mut_ptr(),
+                Base::Result(k) => results[k].as_mut_ptr(),
+                Base::Arena | Base::Constants => continue,
+            };
+            // SAFETY: the types were checked, so the plan's offsets lie inside the tensors.
+            self.pointers[patch.pointer] = unsafe { block.add(patch.offset) };
+        }
+        for instr in &self.instrs {
+            // SAFETY: the plan gives every value its own bytes while it lives, and the types were checked above.
+            unsafe { self.execute(instr) };
+        }
+    }
+}
+
+impl Compiled {
+    /// # Safety
+    /// The pointers are patched for the tensors of this run.
+    unsafe fn execute(&self, instr: &Instr) {
+        match instr {
+            Instr::Kernel { kernel, first, count } => {
+                let kernel = &self.kernels[*kernel];
+                let pointers = &self.pointers[*first..first + count];
+                // SAFETY: the caller's promise.
+                let mut memory = unsafe { RawMemory::new(&kernel.params, pointers) };
+                interp::run(kernel, &mut memory);
+            }
+            Instr::Call { call, first, count } => {
+                let args = &self.pointers[*first..first + count];
+                // SAFETY: the caller's promise; the plan never lets a call's result overlap its operands.
+                unsafe { call.run(&self.pool, args, self.pointers[first + count]) };
+            }
+            Instr::Copy { first, bytes } => {
+                let (from, to) = (self.pointers[*first], self.pointers[first + 1]);
+                // SAFETY: the caller's promise; the places are different values.
+                unsafe { std::ptr::copy_nonoverlapping(from, to, *bytes) };
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Operations that only move elements, of any type.
+
+use super::Axis;
+use crate::ir::types::strides;
+use crate::ir::{Graph, NodeId, Op};
+use std::ptr::copy_nonoverlapping as copy;
+use std::sync::Arc;
+
+/// Sizes are in bytes where they say so, else in elements.
+#[derive(Clone, Debug)]
+pub enum Movement {
+    Gather {
+        outer: usize,
+        size: usize,
+        inner_bytes: usize,
+        indices: usize,
+    },
+    /// Bytes of each operand for one step of the outer axes.
+    Concat {
+        outer: usize,
+        parts: Vec<usize>,
+    },
+    Pad {
+        shape: Vec<usize>,
+        result_elements: usize,
+        start: isize,
+        steps: Vec<isize>,
+        element: usize,
+    },
+    Repeat {
+        offsets: Arc<Vec<usize>>,
+        element: usize,
+    },
+}
+
+impl Movement {
+    /// `None` for an operation that computes.
+    pub fn new(graph: &Graph, id: NodeId) -> Option<Movement> {
+        let node = graph.node(id);
+        let element = node.ty.dtype.size();
+        let shape = |k: usize| graph.shape(node.args[k]).as_slice();
+        Some(match &node.op {
+            Op::Gather { axis } => {
+                let at = Axis::of(shape(0), *axis);
+                let indices = graph.ty(node.args[1]).elements();
+                Movement::Gather { outer: at.outer, size: at.size, inner_bytes: at.inner * element, indices }
+            }
+            Op::Concat { axis } => {
+                let outer = node.ty.shape[..*axis].iter().product();
+                let part = |k: usize| shape(k)[*axis..].iter().product::<usize>() * element;
+                Movement::Concat { outer, parts: (0..node.args.len()).map(part).collect() }
+            }
+            Op::Pad { low, interior, .. } => {
+                let result = strides(&node.ty.shape);
+                let start = low.iter().zip(&result).map(|(l, s)| (l * s) as isize).sum();
+                let steps = interior.iter().zip(&result).map(|(i, s)| ((i + 1) * s) as isize).collect();
+                Movement::Pad { shape: shape(0).to_vec(), result_elements: node.ty.elements(), start, steps, element }
+            }
+            Op::SegmentBroadcast { offsets } => Movement::Repeat { offsets: offsets.clone(), element },
+            _ => return None,
+        })
+    }
+
+    /// # Safety
+    /// See [`super::Call::run`].
+    pub unsafe fn run(&self, args: &[*mut u8], out: *mut u8) {
+        // SAFETY: every position is inside the operand or the result by the shapes; indices are clamped.
+        unsafe {
+            match self {
+                Movement::Gather { outer, size, inner_bytes, indices } => {
+                    let index = args[1].cast::<i32>();
+                    for o in 0..*outer {
+                        for i in 0..*indices {
+                            let row = (*index.add(i)).clamp(0, *size as i32 - 1) as usize;
+                            let from = args[0].add((o * size + row) * inner_bytes);
+                            copy(from, out.add((o * indices + i) * inner_bytes), *inner_bytes);
+                        }
+                    }
+                }
+                Movement::Concat { outer, parts } => {
+                    let mut to = out;
+                    for o in 0..*outer {
+                        for (arg, bytes) in args.iter().zip(parts) {
+                            copy(arg.add(o * bytes), to, *bytes);
+                            to = to.add(*bytes);
+                        }
+                    }
+                }
+                Movement::Pad { shape, result_elements, start, steps, element } => {
+                    repeat(args[1], out, *result_elements, *element);
+                    let elements: usize = shape.iter().product();
+                    for k in 0..elements {
+                        let (mut rest, mut at) = (k, *start);
+                        for (size, step) in shape.iter().zip(steps).rev() {
+                            at += (rest % size) as isize * step;
+                            rest /= size;
+                        }
+                        copy(args[0].add(k * element), out.offset(at * *element as isize), *element);
+                    }
+                }
+                Movement::Repeat { offsets, element } => {
+                    for (s, pair) in offsets.windows(2).enumerate() {
+                        repeat(args[0].add(s * element), out.add(pair[0] * element), pair[1] - pair[0], *element);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `from` holds one element and `to` has room for `count`.
+unsafe fn repeat(from: *const u8, to: *mut u8, count: usize, element: usize) {
+    // SAFETY: the caller's promise; elements are of four or eight bytes and aligned.
+    unsafe {
+        if element == 8 {
+            std::slice::from_raw_parts_mut(to.cast::<u64>(), count).fill(*from.cast::<u64>());
+        } else {
+            std::slice::from_raw_parts_mut(to.cast::<u32>(), count).fill(*from.cast::<u32>());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Compiled programs against the interpreter of the IR.
+
+mod models;
+
+use super::{Compiled, Engine, Executable, Options, Tensor};
+use crate::interp::Interpreter;
+use crate::ir::{Graph, OutputKind};
+use crate::passes::fuse::{Fusion, Work};
+use crate::passes::plan::memory;
+
+/// Inputs and results after two steps.
+fn trained(program: &mut dyn Executable, graph: &Graph) -> (Vec<Tensor>, Vec<Tensor>) {
+    let mut inputs = models::inputs(graph);
+    let results = graph.outputs.iter().filter(|o| !matches!(o.kind, OutputKind::Update(_)));
+    let mut results: Vec<Tensor> = results.map(|o| Tensor::zeros(graph.ty(o.node).clone())).collect();
+    for _ in 0..2 {
+        let mut references: Vec<&mut Tensor> = inputs.iter_mut().collect();
+        program.run(&mut references, &mut results);
+    }
+    (inputs, results)
+}
+
+fn close(a: &[Tensor], b: &[Tensor], tolerance: f64, what: &str) {
+    for (k, (x, y)) in a.iter().zip(b).enumerate() {
+        for (i, (u, v)) in x.to_f64s().iter().zip(y.to_f64s()).enumerate() {
+            let near = (u - v).abs() <= tolerance * (1.0 + v.abs()) || (u.is_nan() && v.is_nan());
+            assert!(near, "{what}: value {k}, element {i}: {u} instead of {v}");
+        }
+    }
+}
+
+/// Fused, unfused, one thread and two against the interpreter.
+fn check(graph: &Graph) -> Compiled {
+    let (inputs, results) = trained(&mut Interpreter::new(graph.clone()), graph);
+    let mut last = None;
+    for (threads, fusion, engine) in [
+        (1, Fusion::On, Engine::Interp),
+        (1, Fusion::Off, Engine::Interp),
+        (1, Fusion::Off, Engine::Jit),
+        (2, Fusion::On, Engine::Jit),
+        (1, Fusion::On, Engine::Jit),
+    ] {
+        let options = Options { threads, fusion, engine };
+        let mut compiled = Compiled::new(graph, &options).expect("compiles");
+        assert_eq!(memory::overlap(&compiled.plan().slots), None);
+        let (compiled_inputs, compiled_results) = trained(&mut compiled, graph);
+        let what = format!("{options:?}");
+        close(&compiled_inputs, &inputs, 1e-4, &what);
+        close(&compiled_results, &results, 1e-4, &what);
+        last = Some(compiled);
+    }
+    last.expect("one option at least")
+}
+
+fn counts(compiled: &Compiled) -> (usize, usize, usize) {
+    let count = |f: fn(&Work) -> bool| compiled.fused().units.iter().filter(|u| f(&u.work)).count();
+    let copies = compiled.plan().steps.iter().filter(|s| matches!(s, crate::passes::plan::Step::Copy(_))).count();
+    (count(|w| matches!(w, Work::Kernel(_))), count(|w| matches!(w, Work::Library)), copies)
+}
+
+#[test]
+fn an_mlp_step_is_five_kernels_and_five_products() {
+    let compiled = check(&models::mlp(8, 20, 12, 4));
+    let text = compiled.fused().print(&Default::default()) + "\n" + &compiled.plan().print(compiled.fused());
+    assert_eq!(counts(&compiled), (5, 5, 0), "{text}");
+}
+
+#[test]
+fn a_linear_regression_step() {
+    let compiled = check(&models::linear_regression(16, 2));
+    let text = compiled.fused().print(&Default::default()) + "\n" + &compiled.plan().print(compiled.fused());
+    assert_eq!(counts(&compiled), (3, 2, 0), "{text}");
+}
+
+#[test]
+fn an_optimizer_is_one_kernel() {
+    let compiled = check(&models::optimizer(1000));
+    assert_eq!(counts(&compiled), (1, 0, 0), "{}", compiled.fused().print(&Default::default()));
+}
+
+#[test]
+fn normalisations_over_any_axes() {
+    let compiled = check(&models::normalisations([4, 6, 5]));
+    let (kernels, calls, _) = counts(&compiled);
+    assert!(kernels <= 10 && calls == 0, "{}", compiled.fused().print(&Default::default()));
+}
