@@ -51,6 +51,20 @@ impl<'a> Args<'a> {
         if errors.is_empty() { Ok(Args { call, named }) } else { Err(errors) }
     }
 
+    /// Only named arguments, of any name: `what` says what a name is.
+    pub fn named_only(call: &'a Call, what: &str) -> Fallible<Args<'a>> {
+        if let Some(arg) = call.args.iter().find(|arg| arg.name.is_none()) {
+            let help = format!("write {}(name = …)", call.name);
+            let title = format!("arguments of '{}' need a name: that of the {what}", call.name);
+            return Err(vec![bad(arg, title, "has no name").help(help)]);
+        }
+        Args::open(call, &[])
+    }
+
+    pub fn call_span(&self) -> Span {
+        self.call.span
+    }
+
     pub fn get(&self, name: &str) -> Option<&'a Arg> {
         self.named.iter().find(|(n, _)| *n == name).map(|(_, arg)| *arg)
     }

@@ -15,14 +15,18 @@
 //! type of the run. Problems are diagnostics `E0401` to `E0409`; see `docs/data.md`.
 
 mod args;
+mod arrays;
 mod csv;
 mod files;
+mod idx;
+mod npy;
 mod random;
 mod rows;
 pub mod spec;
 mod synthetic;
 mod table;
 mod transform;
+mod zip;
 
 #[cfg(test)]
 mod tests;
@@ -88,13 +92,17 @@ pub fn open(pipeline: &Pipeline, context: &Context) -> Result<Dataset, Vec<Diagn
     Ok(Dataset { schema: table.schema(), table })
 }
 
-const SOURCES: &[&str] = &["csv", "synthetic.linear"];
+const SOURCES: &[&str] = &["csv", "idx", "mnist", "npy", "npz", "synthetic.linear"];
 
 const STEPS: &[&str] = &["split", "shuffle", "take", "standardize", "normalize", "one_hot", "flatten"];
 
 fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<Diagnostic>> {
     let source = &pipeline.source;
     let mut table = match source.name.as_str() {
+        "idx" => idx::load(source, context, read)?,
+        "mnist" => idx::mnist(source, context, read)?,
+        "npy" => npy::npy(source, context)?,
+        "npz" => npy::npz(source, context)?,
         "csv" => csv::load(source, context)?,
         "synthetic.linear" => synthetic::linear(source, read)?,
         name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),

@@ -13,6 +13,9 @@ pub enum Read {
     All,
 }
 
+/// More rows than this (a gigabyte of row numbers) are refused.
+pub const MOST_ROWS: usize = 1 << 28;
+
 /// All rows of all columns, and which of them are train and test rows, in order. Choosing rows moves no values.
 #[derive(Debug)]
 pub struct Table {

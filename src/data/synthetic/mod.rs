@@ -5,6 +5,7 @@ mod linear;
 pub use linear::linear;
 
 use super::args::{Args, Fallible, bad};
+use super::table::MOST_ROWS;
 
 /// Most values that a synthetic set may hold: a larger one is likely a slip, and would not fit in memory.
 const MOST_VALUES: usize = 1 << 31;
@@ -13,7 +14,7 @@ const MOST_VALUES: usize = 1 << 31;
 fn sizes(args: &Args, train: (&str, usize), test: usize, width: usize) -> Fallible<(usize, usize)> {
     let rows = args.count(train.0, train.1, 1)?;
     let test_rows = args.count("test", test, 0)?;
-    let most = MOST_VALUES / width.max(1);
+    let most = (MOST_VALUES / width.max(1)).min(MOST_ROWS / 2);
     for (name, count) in [(train.0, rows), ("test", test_rows)] {
         if count > most
             && let Some(arg) = args.get(name)

@@ -1,5 +1,6 @@
 //! Tests of the data part: pipelines are built as the checker would build them.
 
+mod arrays;
 mod hostile;
 mod reference;
 mod steps;
@@ -12,6 +13,7 @@ use crate::ir::types::{DType, Type};
 use crate::runtime::Tensor;
 use crate::source::{FileId, Span};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Each argument has its own span, so that tests can see which one an error points at.
 pub fn span(n: usize) -> Span {
@@ -56,7 +58,9 @@ pub struct Folder(pub PathBuf);
 
 impl Folder {
     pub fn new(test: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("optc-data-{}-{test}", std::process::id()));
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("optc-data-{process}-{count}-{test}"));
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }

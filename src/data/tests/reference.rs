@@ -106,3 +106,22 @@ fn california_housing_counts_its_places() {
     let y = column(&data, Split::Train, "y");
     assert!((y.iter().sum::<f64>() / y.len() as f64 - 206855.8169).abs() < 1e-4);
 }
+
+#[test]
+fn mnist_has_its_published_counts() {
+    let Some(context) = shared("") else { return };
+    let data = opened(&context, call("mnist", &[("", text("mnist"))]), &[]);
+    assert_eq!((data.schema().train_rows, data.schema().test_rows), (60_000, 10_000));
+    assert_eq!(data.schema().columns[0].shape, [28, 28]);
+    assert_eq!(data.schema().columns[1].classes, Some(10));
+    let (train, test) = (column(&data, Split::Train, "label"), column(&data, Split::Test, "label"));
+    assert_eq!(counts(&train), [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
+    assert_eq!(counts(&test), [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+    assert_eq!(&train[..10], &[5.0, 0.0, 4.0, 1.0, 9.0, 2.0, 1.0, 3.0, 1.0, 4.0]);
+    assert_eq!(&test[..10], &[7.0, 2.0, 1.0, 0.0, 4.0, 1.0, 4.0, 9.0, 5.0, 9.0]);
+    let pixels = column(&data, Split::Test, "image");
+    let mean = pixels.iter().sum::<f64>() / pixels.len() as f64;
+    let var = pixels.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / pixels.len() as f64;
+    assert!((mean - 0.132515).abs() < 1e-6 && (var.sqrt() - 0.310480).abs() < 1e-6, "{mean} {var}");
+    assert!(pixels.iter().all(|v| *v == (v * 255.0).round() / 255.0), "exact 255ths");
+}
