@@ -108,8 +108,14 @@ mod tests {
 
     #[test]
     fn an_expression_may_begin_with_a_minus() {
-        let cli = Cli::try_parse_from(["optc", "eval", "-x", "--let", "x=-1", "--json"]);
-        assert!(matches!(cli.map(|c| c.command), Ok(Command::Eval(_))));
+        for line in [
+            &["optc", "eval", "-x", "--let", "x=-1", "--json"][..],
+            &["optc", "eval", "--let", "x=-1", "a.opt", "-x"],
+            &["optc", "eval", "x", "--grad", "x", "--cotangent", "-1"],
+        ] {
+            let cli = Cli::try_parse_from(line);
+            assert!(matches!(cli.as_ref().map(|c| &c.command), Ok(Command::Eval(_))), "{:?}", cli.err());
+        }
     }
 
     #[test]

@@ -144,7 +144,9 @@ mod tests {
 
     #[test]
     fn ragged_and_foreign_values_are_refused() {
-        for text in ["[[1], [2, 3]]", "[1, [2]]", "[[1], 2]", "{}", "null", "[1, true]", "x", "3000000000", "[\"a\"]", ""] {
+        for text in
+            ["[[1], [2, 3]]", "[1, [2]]", "[[1], 2]", "{}", "null", "[1, true]", "x", "3000000000", "[\"a\"]", ""]
+        {
             assert!(parse(text, DType::F32).is_err(), "{text}");
         }
         assert!(parse("@nowhere.npy", DType::F32).is_err());
