@@ -13,5 +13,6 @@ pub mod passes;
 pub mod runtime;
 pub mod sema;
 pub mod source;
+pub mod stdlib;
 pub mod syntax;
 pub mod train;

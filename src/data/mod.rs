@@ -9,7 +9,7 @@
 //! | files | [`csv`], [`idx`], [`npy`] |
 //! | made inside the program | [`synthetic`] |
 //! | choosing rows (`split`, `shuffle`, `take`) | [`rows`] |
-//! | changing values (`standardize`, `one_hot`, …) | [`transform`] |
+//! | changing values (`standardize`, `one_hot`, …) | [`transform`], [`impute`] |
 //!
 //! Columns keep their compact form in memory (an image is bytes); [`Dataset::gather`] converts a batch to the element
 //! type of the run. Problems are diagnostics `E0401` to `E0409`; see `docs/data.md`.
@@ -19,6 +19,7 @@ mod arrays;
 mod csv;
 mod files;
 mod idx;
+mod impute;
 mod npy;
 mod random;
 mod rows;
@@ -92,9 +93,19 @@ pub fn open(pipeline: &Pipeline, context: &Context) -> Result<Dataset, Vec<Diagn
     Ok(Dataset { schema: table.schema(), table })
 }
 
-const SOURCES: &[&str] = &["csv", "idx", "mnist", "npy", "npz", "synthetic.linear"];
+const SOURCES: &[&str] = &[
+    "csv",
+    "idx",
+    "mnist",
+    "npy",
+    "npz",
+    "synthetic.digits",
+    "synthetic.linear",
+    "synthetic.moons",
+    "synthetic.spirals",
+];
 
-const STEPS: &[&str] = &["split", "shuffle", "take", "standardize", "normalize", "one_hot", "flatten"];
+const STEPS: &[&str] = &["split", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten"];
 
 fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<Diagnostic>> {
     let source = &pipeline.source;
@@ -104,6 +115,9 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
         "npy" => npy::npy(source, context)?,
         "npz" => npy::npz(source, context)?,
         "csv" => csv::load(source, context)?,
+        "synthetic.digits" => synthetic::digits(source, read)?,
+        "synthetic.moons" => synthetic::moons(source, read)?,
+        "synthetic.spirals" => synthetic::spirals(source, read)?,
         "synthetic.linear" => synthetic::linear(source, read)?,
         name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),
     };
@@ -119,12 +133,14 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
             "take" => rows::take(step, &mut table)?,
             "standardize" => transform::standardize(step, &mut table)?,
             "normalize" => transform::normalize(step, &mut table)?,
+            "impute" => impute::impute(step, &mut table)?,
             "one_hot" => transform::one_hot(step, &mut table)?,
             "flatten" => transform::flatten(step, &mut table)?,
             name => return Err(vec![unknown("data step", name, STEPS).at(step.span, "not a data step")]),
         }
     }
-    Ok(table)
+    let missing: Vec<_> = table.columns.iter().filter_map(|c| impute::still_missing(c, source)).collect();
+    if missing.is_empty() { Ok(table) } else { Err(missing) }
 }
 
 /// `E0407` for a name that does not exist, with the nearest one, or all of them.

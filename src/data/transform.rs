@@ -1,6 +1,7 @@
 //! Steps that change values: `standardize`, `normalize`, `one_hot`, `flatten`.
 
 use super::args::{Fallible, bad, describe};
+use super::impute::still_missing;
 use super::spec::{Call, Value};
 use super::table::{Affine, Stored, Table, Values};
 use super::unknown;
@@ -10,6 +11,9 @@ use crate::diag::{Diagnostic, error};
 /// element of a row. Elements that are constant over the train rows stay as they are.
 pub fn standardize(call: &Call, table: &mut Table) -> Fallible<()> {
     for column in float_columns(call, table)? {
+        if let Some(diagnostic) = still_missing(&table.columns[column], call) {
+            return Err(vec![diagnostic]);
+        }
         rescale(table, column, |count, rows| {
             let mut mean = rows.fold(|total, v| *total += v);
             mean.iter_mut().for_each(|m| *m /= count);
@@ -24,6 +28,9 @@ pub fn standardize(call: &Call, table: &mut Table) -> Fallible<()> {
 /// `normalize(x, …)`: maps the smallest and largest value of the train rows to 0 and 1, for each element of a row.
 pub fn normalize(call: &Call, table: &mut Table) -> Fallible<()> {
     for column in float_columns(call, table)? {
+        if let Some(diagnostic) = still_missing(&table.columns[column], call) {
+            return Err(vec![diagnostic]);
+        }
         rescale(table, column, |_, rows| {
             let low = rows.fold_from(f64::INFINITY, |low, v| *low = low.min(v));
             let high = rows.fold_from(f64::NEG_INFINITY, |high, v| *high = high.max(v));
@@ -102,7 +109,7 @@ fn named_columns(call: &Call, table: &Table) -> Fallible<Vec<(usize, crate::sour
     if errors.is_empty() { Ok(found) } else { Err(errors) }
 }
 
-fn float_columns(call: &Call, table: &Table) -> Fallible<Vec<usize>> {
+pub fn float_columns(call: &Call, table: &Table) -> Fallible<Vec<usize>> {
     let columns = named_columns(call, table)?;
     for (index, span) in &columns {
         let stored = &table.columns[*index];

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use pest::Parser;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::layout::{Bracket, ITEM_WORDS, Layout};
@@ -45,7 +46,8 @@ pub fn from_pest(
         ErrorVariant::CustomError { .. } => &[],
     };
     let bracket = layout.enclosing(at);
-    let expected = expected(rules, bracket);
+    let before = layout.masked.get(..at).unwrap_or("").trim_end();
+    let expected = expected(rules, bracket, before);
     let shown = match found {
         Found::Token(token) => format!("'{token}'"),
         Found::LineEnd => "the end of the line".to_string(),
@@ -53,14 +55,14 @@ pub fn from_pest(
     };
     let mut diagnostic =
         diag::error("E0101", format!("expected {expected}, found {shown}")).at(span, format!("expected {expected}"));
-    if let Some(bracket) = bracket.filter(|b| !b.is_block && only_goes_on(rules) && b.open < at) {
+    if let Some(bracket) = bracket.filter(|b| !b.is_block && after_expression(rules)) {
         diagnostic = diagnostic.at(Span::new(file, bracket.open, bracket.open + 1), "inside this bracket");
     }
     let token = match found {
         Found::Token(token) => token,
         _ => "",
     };
-    diagnostic.maybe_help(slip(text, at, token, rules))
+    diagnostic.maybe_help(slip(text, at, token, rules, bracket))
 }
 
 /// A stretch of text at the top level that begins with no item's keyword.
@@ -71,7 +73,7 @@ pub fn not_an_item(text: &str, range: Range<usize>, file: FileId) -> Diagnostic 
     let error = diag::error("E0101", format!("expected an item, found '{}'", shorten(word)))
         .at(Span::new(file, range.start, end), "no item begins like this")
         .note("items: use, const, fn, init, layer, model, loss, metric, schedule, transform, optimizer, data, train, compare, sweep, test");
-    let rest = text[end..range.end].trim_start();
+    let rest = text.get(end..range.end).unwrap_or("").trim_start();
     let help = match word {
         "let" => Some("outside of a body, a value is named with 'const name = …'".to_string()),
         "param" | "state" => Some(format!("'{word}' stands inside a layer, model, metric or optimizer")),
@@ -79,7 +81,7 @@ pub fn not_an_item(text: &str, range: Range<usize>, file: FileId) -> Diagnostic 
         "def" | "func" | "function" => Some("a function is 'fn name(inputs) = …'".to_string()),
         "import" | "from" => Some("names come from other files with 'use layers.{Dense}'".to_string()),
         "class" | "module" | "network" => Some("a network is 'model Name(hyper-parameters)(inputs) { … }'".to_string()),
-        _ => diag::suggest(word, ITEM_WORDS)
+        _ => diag::suggest(shorten(word), ITEM_WORDS)
             .or_else(|| rest.starts_with('=').then(|| format!("write 'const {} = …'", shorten(word)))),
     };
     error.maybe_help(help)
@@ -141,100 +143,111 @@ fn shorten(token: &str) -> &str {
     }
 }
 
-/// All that could have come was more of an expression that is already whole.
-fn only_goes_on(rules: &[Rule]) -> bool {
-    rules.iter().all(|r| {
-        matches!(
-            r,
-            Rule::infix
-                | Rule::call
-                | Rule::index
-                | Rule::field
-                | Rule::dot
-                | Rule::comma
-                | Rule::slice_tail
-                | Rule::colon
-                | Rule::EOI
-        )
-    })
+/// An expression is whole here, and only an operator or the like could have made it longer.
+fn after_expression(rules: &[Rule]) -> bool {
+    rules.contains(&Rule::infix)
 }
 
-/// What could have come, in words: the most telling one to three things.
-fn expected(rules: &[Rule], bracket: Option<Bracket>) -> String {
+/// What could have come, in words: the most telling one to three things. `before` is the text up to the error.
+fn expected(rules: &[Rule], bracket: Option<Bracket>, before: &str) -> String {
     let has = |rule: Rule| rules.contains(&rule);
-    let closing = match bracket {
-        Some(Bracket { symbol: '(', .. }) => "',' or ')'",
-        Some(Bracket { symbol: '[', .. }) => "',' or ']'",
-        Some(Bracket { is_block: false, .. }) => "',' or '}'",
-        _ => "the end of the statement",
-    };
     let mut words: Vec<&str> = vec![];
-    let whole_statement = has(Rule::let_stmt) || has(Rule::expr_stmt);
-    if whole_statement {
-        words.push("a statement");
-    } else if has(Rule::setting) && has(Rule::step) {
-        words.push("'step(…) { … }', 'let' or a setting such as 'batch = 128'");
-    } else if rules.iter().any(|r| matches!(r, Rule::expr | Rule::number | Rule::if_expr | Rule::paren)) {
-        words.push("an expression");
-    }
-    for rule in rules {
-        let word = match rule {
-            Rule::ident | Rule::word if words.is_empty() || !has(Rule::number) => "a name",
-            Rule::type_expr => "a type",
-            Rule::kw_then => "'then …'",
-            Rule::block if !whole_statement => "'{'",
-            Rule::train_body => "'{'",
-            Rule::kw_else if !has(Rule::infix) || bracket.is_none_or(|b| !b.is_block) => "'else'",
-            Rule::kw_in => "'in'",
-            Rule::kw_on => "'on'",
-            Rule::kw_over => "'over'",
-            Rule::kw_with | Rule::group => "'with'",
-            Rule::params | Rule::step_inputs => "'('",
-            Rule::eq => "'='",
-            Rule::result | Rule::to => "'->'",
-            Rule::type_note if !has(Rule::eq) => "':'",
-            Rule::dot if !has(Rule::infix) => "'.'",
-            Rule::string if !has(Rule::number) => "a text in quotes",
-            Rule::use_names => "'{'",
-            Rule::use_all => "'*'",
-            _ => continue,
-        };
-        if !words.contains(&word) {
+    let mut add = |word: &'static str, when: bool| {
+        if when && !words.contains(&word) {
             words.push(word);
         }
-    }
-    if words.is_empty() || (only_goes_on(rules) && !whole_statement) {
-        let goes_on = if has(Rule::infix) { "an operator, " } else { "" };
-        return format!("{goes_on}{closing}").replace(", ','", ", ','");
+    };
+    let expression = [Rule::expr, Rule::number, Rule::if_expr, Rule::paren, Rule::arg, Rule::index_item];
+    let statement = has(Rule::let_stmt) || has(Rule::expr_stmt) || has(Rule::kw_let);
+    let optional_else = before.ends_with('}');
+    if after_expression(rules) {
+        let must_go_on =
+            has(Rule::kw_then) || has(Rule::group) || has(Rule::kw_with) || has(Rule::kw_else) && !optional_else;
+        add("'then'", has(Rule::kw_then));
+        add("'{'", has(Rule::block) || has(Rule::train_body));
+        add("'else'", has(Rule::kw_else));
+        add("'with'", has(Rule::group) || has(Rule::kw_with));
+        add("an operator", !must_go_on);
+        if !must_go_on {
+            closers(bracket).iter().for_each(|word| add(word, true));
+        }
+    } else if has(Rule::kw_step) || has(Rule::step) {
+        add("'step(…) { … }', 'let' or a setting such as 'batch = 128'", true);
+    } else if statement {
+        add("a statement", true);
+    } else if before.ends_with([':', '→']) && bracket.is_none_or(|b| b.symbol != '[') || before.ends_with("->") {
+        add("a type such as 'float[N]'", true);
+    } else if rules.iter().any(|rule| expression.contains(rule)) {
+        add("an expression", true);
+    } else {
+        for rule in rules {
+            match rule {
+                Rule::ident | Rule::word | Rule::param => add("a name", true),
+                Rule::type_expr => add("a type", true),
+                Rule::block | Rule::train_body | Rule::use_names => add("'{'", true),
+                Rule::kw_else => add("'else'", true),
+                Rule::kw_in => add("'in'", true),
+                Rule::kw_on => add("'on'", true),
+                Rule::kw_over => add("'over'", true),
+                Rule::kw_with | Rule::group => add("'with'", true),
+                Rule::params | Rule::step_inputs => add("'('", true),
+                Rule::eq => add("'='", true),
+                Rule::result | Rule::to => add("'->'", true),
+                Rule::type_note => add("':'", true),
+                Rule::dot => add("'.'", true),
+                Rule::string => add("a text in quotes", true),
+                Rule::use_all => add("'*'", true),
+                _ => {}
+            }
+        }
+        let in_list = bracket.is_some_and(|b| !b.is_block);
+        if words.is_empty() || in_list && (has(Rule::comma) || has(Rule::type_note) || has(Rule::eq)) {
+            words.extend(closers(bracket));
+        }
     }
     match words.as_slice() {
         [one] => one.to_string(),
         [most @ .., last] => format!("{} or {last}", most.join(", ")),
-        [] => closing.to_string(),
+        [] => "the end of the statement".to_string(),
+    }
+}
+
+/// What ends an element inside a bracket, or a statement.
+fn closers(bracket: Option<Bracket>) -> &'static [&'static str] {
+    match bracket {
+        Some(Bracket { symbol: '(', .. }) => &["','", "')'"],
+        Some(Bracket { symbol: '[', .. }) => &["','", "']'"],
+        Some(Bracket { is_block: false, .. }) => &["','", "'}'"],
+        _ => &["the end of the statement"],
     }
 }
 
 /// Slips that people make who come from other languages.
-fn slip(text: &str, at: usize, token: &str, rules: &[Rule]) -> Option<String> {
+fn slip(text: &str, at: usize, token: &str, rules: &[Rule], bracket: Option<Bracket>) -> Option<String> {
     let before = text[..at].trim_end();
     let after = text.get(at + token.len()..).unwrap_or("");
+    let in_block = bracket.is_some_and(|b| b.is_block);
     let help = match token {
         "*" if before.ends_with('*') => "a power is written '^': x^2",
-        "<-" | "←" if !rules.contains(&Rule::update) => {
-            "'<-' is an update, and stands after the name at the start of a statement; 'a < -b' needs the blank"
-        }
-        "=" if after.starts_with('=') => return None,
-        "=" if rules.contains(&Rule::update) => "name a value with 'let x = …', update a state with 'x <- …'",
-        "=" => "equality is '==', a name is given with 'let x = …'",
+        "<-" | "←" => "'<-' updates a state at the start of a statement; for 'less than minus' write 'a < -b'",
+        "=" if after_expression(rules) && in_block => "name a value with 'let x = …', update a state with 'x <- …'",
+        "=" if after_expression(rules) => "equality is '=='",
         "&" => "write 'and'",
         "|" => "write 'or'; a pipe is '|>'",
         "!" => "write 'not'",
-        ":" if rules.contains(&Rule::block) => "a body stands in braces: '{ … }'",
+        ":" if rules.contains(&Rule::result) => "a result's type follows '->', a body stands in braces or after '='",
         "." if after.starts_with(|c: char| c.is_ascii_digit()) => "a number needs a digit before its point: '0.5'",
         "?" => "a choice is 'if c then a else b'",
-        "return" => "a body's value is its last expression: there is no 'return'",
-        _ if lex_kind(token) == Some(TokenKind::Word) && before.ends_with("return") => {
-            "a body's value is its last expression: there is no 'return'"
+        "if" if after_expression(rules) => "a choice is 'if c then a else b'",
+        "minimize" | "report" | "observe" if rules.contains(&Rule::kw_step) || rules.contains(&Rule::step) => {
+            "this belongs inside 'step(…) { … }'"
+        }
+        _ if before.ends_with("return") => "a body's value is its last expression: there is no 'return'",
+        _ if before.ends_with("else") && rules.contains(&Rule::block) => {
+            "after 'if c { … }' the other branch stands in braces too"
+        }
+        _ if lex::next_token(token, 0).is_some_and(|t| t.kind == TokenKind::Number) && is_glued(token) => {
+            "a name cannot begin with a digit; a product needs its '*'"
         }
         _ if is_reserved(token) && rules.contains(&Rule::ident) => {
             return Some(format!("'{token}' is a word of the language and cannot be a name"));
@@ -244,11 +257,11 @@ fn slip(text: &str, at: usize, token: &str, rules: &[Rule]) -> Option<String> {
     Some(help.to_string())
 }
 
-fn lex_kind(token: &str) -> Option<TokenKind> {
-    lex::next_token(token, 0).map(|t| t.kind)
+/// `12abc`
+fn is_glued(token: &str) -> bool {
+    token.contains(|c: char| c.is_alphabetic())
 }
 
 fn is_reserved(token: &str) -> bool {
-    use pest::Parser;
     super::parse::Grammar::parse(Rule::reserved, token).is_ok_and(|pairs| pairs.as_str() == token)
 }

@@ -23,6 +23,9 @@ use super::lex::{Token, TokenKind, next_token, skip_trivia};
 /// Brackets, `if`s and so on that may be open at once.
 pub const MAX_NESTING: usize = 256;
 
+/// Errors of brackets and characters that are recorded; more are never shown.
+const MAX_ERRORS: usize = 100;
+
 /// Words that begin an item when they stand where a statement begins, outside all brackets.
 pub const ITEM_WORDS: [&str; 16] = [
     "use",
@@ -101,6 +104,15 @@ struct Frame {
     is_block: bool,
     /// `if`s of the current statement; each may be one more level of the tree.
     ifs: usize,
+    /// Indentation of its line, in bytes.
+    indent: usize,
+}
+
+/// The line being read: where its first token is, and how far it is indented.
+#[derive(Clone, Copy, Default)]
+struct Line {
+    first: usize,
+    indent: usize,
 }
 
 struct Scanner<'a> {
@@ -115,6 +127,9 @@ struct Scanner<'a> {
     previous: Option<Token>,
     /// The current item is a definition or a training whose body has not begun.
     in_header: bool,
+    /// A `{` of the current item whose `}` stands further left than its line: probably it took another block's.
+    suspect: Option<usize>,
+    line: Line,
 }
 
 /// Prepares a text for the grammar. `items`: the text is a file, to be cut into items; otherwise it is one expression.
@@ -129,6 +144,8 @@ pub fn layout(text: &str, file: FileId, items: bool) -> Layout {
         nesting: 0,
         previous: None,
         in_header: false,
+        suspect: None,
+        line: Line::default(),
     };
     if !items {
         scanner.out.chunks.push(Chunk { range: 0..text.len(), ..Chunk::default() });
@@ -153,10 +170,11 @@ impl Scanner<'_> {
             let Some(token) = next_token(self.text, at) else { break };
             let mut begins = self.previous.is_none();
             if let Some(newline) = trivia.newline {
+                self.line = Line { first: token.start, indent: token.start - trivia.last_line };
                 begins |= self.line_begins(newline, &token);
             }
             begins |= self.previous.as_ref().is_some_and(|p| p.kind == TokenKind::Semicolon);
-            if items && begins && self.stack.is_empty() {
+            if items && begins && self.stack.is_empty() && token.kind != TokenKind::Semicolon {
                 self.begin_chunk(&token, std::mem::take(&mut docs));
             }
             if !self.token(&token) {
@@ -177,7 +195,7 @@ impl Scanner<'_> {
     /// Decides about the line end before `token`; true if a statement begins with `token`.
     fn line_begins(&mut self, newline: usize, token: &Token) -> bool {
         let column_0 = token.start == 0 || self.text.as_bytes()[token.start - 1] == b'\n';
-        if column_0 && !self.stack.is_empty() && self.looks_like_item(token) {
+        if column_0 && self.looks_like_item(token) {
             self.close_all(newline);
             self.end_statement(newline);
             return true;
@@ -220,6 +238,9 @@ impl Scanner<'_> {
     /// Whether the statement goes on with `token`, the first of its line.
     fn continues(&self, token: &Token) -> bool {
         let Some(previous) = &self.previous else { return false };
+        if token.kind == TokenKind::Word && begins_statement(self.word(token)) {
+            return false;
+        }
         let top = self.stack.is_empty();
         let ends_open = match previous.kind {
             TokenKind::Operator => true,
@@ -270,7 +291,7 @@ impl Scanner<'_> {
                 if self.stack.is_empty() && is_block {
                     self.in_header = false;
                 }
-                self.stack.push(Frame { open: token.start, symbol, is_block, ifs: 0 });
+                self.stack.push(Frame { open: token.start, symbol, is_block, ifs: 0, indent: self.line.indent });
                 self.nesting += 1;
             }
             TokenKind::Close(symbol) => self.close(token.start, symbol),
@@ -312,7 +333,7 @@ impl Scanner<'_> {
         }
         if self.word(token).trim_end().ends_with('{') {
             let open = token.start + self.word(token).trim_end().len() - 1;
-            self.stack.push(Frame { open, symbol: '{', is_block: true, ifs: 0 });
+            self.stack.push(Frame { open, symbol: '{', is_block: true, ifs: 0, indent: self.line.indent });
             self.nesting += 1;
         }
     }
@@ -352,6 +373,9 @@ impl Scanner<'_> {
     fn pop(&mut self, close: usize) {
         if let Some(frame) = self.stack.pop() {
             self.nesting -= 1 + frame.ifs;
+            if frame.is_block && self.suspect.is_none() && self.line.first == close && self.line.indent < frame.indent {
+                self.suspect = Some(frame.open);
+            }
             self.out.brackets.push(Bracket { open: frame.open, close, symbol: frame.symbol, is_block: frame.is_block });
         }
     }
@@ -381,13 +405,16 @@ impl Scanner<'_> {
             let is_block = frame.is_block;
             self.unclosed(at);
             if is_block {
-                // The outermost block is the one that misses its brace; the inner ones took theirs from it.
                 first_block = self.out.errors.pop();
             }
         }
         if self.out.errors.len() == reported
-            && let Some(error) = first_block
+            && let Some(mut error) = first_block
         {
+            // The outermost block misses its brace because an inner one took it; indentation may tell which.
+            if let (Some(open), Some(label)) = (self.suspect, error.labels.first_mut()) {
+                label.span = Span::new(self.file, open, open + 1);
+            }
             self.out.errors.push(error);
         }
     }
@@ -401,6 +428,9 @@ impl Scanner<'_> {
 
     /// Records an error and takes the statement around it (or the whole item) out of the text to be parsed.
     fn report(&mut self, error: Diagnostic, at: usize) {
+        if self.out.errors.len() >= MAX_ERRORS {
+            return;
+        }
         self.out.errors.push(error);
         if self.stack.iter().any(|f| f.is_block && f.open < at) {
             self.out.broken.push(at);
@@ -417,6 +447,7 @@ impl Scanner<'_> {
 
     fn begin_chunk(&mut self, token: &Token, docs: Vec<String>) {
         self.finish_chunk(token.start);
+        self.suspect = None;
         self.in_header = token.kind == TokenKind::Word && ITEM_WORDS.contains(&self.word(token));
         let doc = (!docs.is_empty()).then(|| docs.join("\n"));
         self.out.chunks.push(Chunk { range: token.start..self.text.len(), doc, ..Chunk::default() });

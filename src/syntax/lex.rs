@@ -35,6 +35,8 @@ pub struct Trivia {
     pub end: usize,
     /// The first line end.
     pub newline: Option<usize>,
+    /// Where the line of the next token begins, if there was a line end.
+    pub last_line: usize,
     /// Texts of `///` lines.
     pub docs: Vec<String>,
 }
@@ -42,7 +44,7 @@ pub struct Trivia {
 /// Skips blanks, line ends and comments from `at` on, and overwrites them with spaces in `masked`.
 pub fn skip_trivia(text: &str, at: usize, masked: &mut [u8]) -> Trivia {
     let bytes = text.as_bytes();
-    let mut trivia = Trivia { end: at, newline: None, docs: vec![] };
+    let mut trivia = Trivia { end: at, newline: None, last_line: at, docs: vec![] };
     loop {
         let rest = &text[trivia.end..];
         let length = if rest.starts_with("//") {
@@ -57,8 +59,9 @@ pub fn skip_trivia(text: &str, at: usize, masked: &mut [u8]) -> Trivia {
                 _ => return trivia,
             }
         };
-        if bytes[trivia.end] == b'\n' && trivia.newline.is_none() {
-            trivia.newline = Some(trivia.end);
+        if bytes[trivia.end] == b'\n' {
+            trivia.newline.get_or_insert(trivia.end);
+            trivia.last_line = trivia.end + 1;
         }
         masked[trivia.end..trivia.end + length].fill(b' ');
         trivia.end += length;
@@ -87,7 +90,8 @@ pub fn next_token(text: &str, at: usize) -> Option<Token> {
 
 /// Letters of any script, `_`, `∇`, `∂`.
 pub fn is_name_start(c: char) -> bool {
-    c.is_alphabetic() && !is_subscript(c) || matches!(c, '_' | '∇' | '∂')
+    // Not `is_alphabetic`: every start must also be a name character, or a token could be empty.
+    pest::unicode::XID_START(c) || matches!(c, '_' | '∇' | '∂')
 }
 
 /// Also digits, combining marks (hats, bars, dots), subscripts and primes.

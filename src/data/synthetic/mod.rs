@@ -1,8 +1,13 @@
 //! Data made inside the program, so that every example runs on a fresh machine. The same on every platform.
 
+mod digits;
+mod glyphs;
 mod linear;
+mod plane;
 
+pub use digits::digits;
 pub use linear::linear;
+pub use plane::{moons, spirals};
 
 use super::args::{Args, Fallible, bad};
 use super::table::MOST_ROWS;

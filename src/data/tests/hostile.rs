@@ -15,6 +15,7 @@ fn open_all(folder: &Folder, bytes: &[u8]) {
     let csv =
         [("", text("f")), ("x", nested("except", &[("", ints(&[0]))])), ("y", nested("label", &[("", Value::Int(0))]))];
     let drop = [csv.to_vec(), vec![("missing", text("drop")), ("header", Value::Bool(true))]].concat();
+    let keep = [csv.to_vec(), vec![("missing", text("keep"))]].concat();
     let npz = [vec![("", text("f"))], columns(&["x", "y"])].concat();
     let sources = [
         call("idx", &columns(&["f"])),
@@ -22,9 +23,11 @@ fn open_all(folder: &Folder, bytes: &[u8]) {
         call("npz", &npz),
         call("csv", &csv),
         call("csv", &drop),
+        call("csv", &keep),
     ];
     let steps = [
         call("split", &[("every", Value::Int(2))]),
+        call("impute", &[("", name("x"))]),
         call("standardize", &[("", name("x"))]),
         call("normalize", &[("", name("x"))]),
         call("one_hot", &[("", name("y"))]),

@@ -4,6 +4,7 @@ mod arrays;
 mod hostile;
 mod reference;
 mod steps;
+mod synthetic;
 mod tables;
 
 use super::spec::{Arg, Call, Pipeline, Value};

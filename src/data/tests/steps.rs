@@ -81,3 +81,21 @@ fn batches_take_any_rows_in_any_float_type() {
     let expected: Vec<f64> = [14, 15, 0, 1].iter().map(|i| f64::from(all[*i] as f32)).collect();
     assert_eq!(batch.to_f64s(), expected);
 }
+
+#[test]
+fn impute_takes_the_train_rows() {
+    let folder = Folder::new("impute");
+    folder.write("t.csv", "a,b\n1,7\n3,\n,8\n11,9\n,5\n");
+    let source = call("csv", &[("", text("t.csv")), ("x", texts(&["a", "b"])), ("missing", text("keep"))]);
+    let last = call("split", &[("last", Value::Int(1))]);
+    let by = |by: &str| call("impute", &[("", name("x")), ("by", text(by))]);
+    let data = folder.open(source.clone(), &[last.clone(), by("mean")]).unwrap();
+    assert_eq!(column(&data, Split::Train, "x"), [1.0, 7.0, 3.0, 8.0, 5.0, 8.0, 11.0, 9.0]);
+    assert_eq!(column(&data, Split::Test, "x"), [5.0, 5.0]);
+    let data = folder.open(source.clone(), &[last, by("median")]).unwrap();
+    assert_eq!(column(&data, Split::Test, "x"), [3.0, 5.0]);
+    let error = folder.error(source.clone(), &[]);
+    assert_eq!((error.code, error.title.as_str()), ("E0405", "missing values are left in 'x'"));
+    assert_eq!(folder.error(source.clone(), &[call("standardize", &[("", name("x"))]), by("mean")]).code, "E0405");
+    assert_eq!(folder.error(source, &[by("mode")]).code, "E0407");
+}

@@ -95,4 +95,6 @@ fn labels_are_coded_in_a_known_order() {
     assert_eq!(data.schema().columns[0].classes, Some(3));
     let error = folder.error(label("k", &[("classes", texts(&["pear"]))]), &[]);
     assert_eq!((error.code, error.title.as_str()), ("E0408", "\"apple\" is not one of the classes"));
+    let error = folder.error(label("k", &[("classes", texts(&["pear", "pear", "apple"]))]), &[]);
+    assert_eq!((error.code, error.primary()), ("E0407", Some(span(101))));
 }

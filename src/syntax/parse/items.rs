@@ -50,7 +50,7 @@ impl Builder {
             None => idents.next().ok_or_else(|| self.lost(parts.start))?,
         };
         let names = match parts.find(Rule::use_names) {
-            Some(list) => Some(list.clone().into_inner().map(|p| self.ident(&p)).collect()),
+            Some(list) => Some(self.idents(list)),
             None if parts.find(Rule::use_all).is_some() => None,
             None => Some(idents.collect()),
         };
@@ -142,7 +142,7 @@ impl Builder {
         let span = self.span(&pair);
         let parts = Parts::of(pair);
         let inputs = match parts.find(Rule::step_inputs) {
-            Some(list) => list.clone().into_inner().map(|p| self.ident(&p)).collect(),
+            Some(list) => self.idents(list),
             None => vec![],
         };
         Ok(Step { inputs, body: self.only_block(&parts)?, span })

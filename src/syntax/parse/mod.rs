@@ -27,21 +27,39 @@ const MAX_ERRORS: usize = 50;
 /// Bytes that may be parsed again after errors, for one file.
 const RETRY_BUDGET: usize = 1 << 20;
 
+/// Longest text that is read, so that any text is answered within a second. No program written by people comes near.
+const MAX_BYTES: usize = 1 << 19;
+
+fn too_large(length: usize, file: FileId) -> Diagnostic {
+    diag::error("E0105", "this file is too large for a program")
+        .at(Span::new(file, 0, 0), format!("{length} bytes"))
+        .note(format!("at most {MAX_BYTES} bytes are read"))
+        .help("data belongs into data files (csv, npy, idx)")
+}
+
 /// Parses a file. The tree holds all that could be read; it is complete if there are no diagnostics.
 pub fn parse_file(sources: &SourceMap, file: FileId) -> (ast::File, Vec<Diagnostic>) {
     let text = &sources.file(file).text;
+    if text.len() > MAX_BYTES {
+        return (ast::File::default(), vec![too_large(text.len(), file)]);
+    }
     let layout = layout::layout(text, file, true);
     let mut parser = ItemParser { text, file, errors: layout.errors.clone(), layout, retry_budget: RETRY_BUDGET };
     let mut out = ast::File::default();
     let mut in_junk = false;
+    let mut junk = 0;
     for chunk in &parser.layout.chunks.clone() {
         if parser.errors.len() >= MAX_ERRORS {
             break;
         }
         let known = parser.begins_item(chunk);
-        if !known && !in_junk && !chunk.broken {
+        junk += usize::from(!known);
+        if !known && !chunk.broken && junk <= MAX_ERRORS {
             let error = errors::not_an_item(text, chunk.range.clone(), file);
-            parser.errors.push(error);
+            // Of several such lines the first is reported, and those that a help line knows to mend.
+            if !in_junk || error.help.is_some() {
+                parser.errors.push(error);
+            }
         }
         in_junk = !known;
         if known && !chunk.broken {
@@ -54,6 +72,9 @@ pub fn parse_file(sources: &SourceMap, file: FileId) -> (ast::File, Vec<Diagnost
 /// Parses a text that is one expression (`optc eval`).
 pub fn parse_expr(sources: &SourceMap, file: FileId) -> Result<ast::Expr, Vec<Diagnostic>> {
     let text = &sources.file(file).text;
+    if text.len() > MAX_BYTES {
+        return Err(vec![too_large(text.len(), file)]);
+    }
     let layout = layout::layout(text, file, false);
     if !layout.errors.is_empty() {
         return Err(tidy(layout.errors));
@@ -166,6 +187,11 @@ impl Builder {
 
     fn ident(&self, pair: &Pair<'_, Rule>) -> ast::Ident {
         ast::Ident { name: pair.as_str().to_string(), span: self.span(pair) }
+    }
+
+    /// The names of a list.
+    fn idents(&self, list: &Pair<'_, Rule>) -> Vec<ast::Ident> {
+        list.clone().into_inner().filter(|p| p.as_rule() == Rule::ident).map(|p| self.ident(&p)).collect()
     }
 
     fn first_ident(&self, parts: &Parts<'_>, at: usize) -> Built<ast::Ident> {

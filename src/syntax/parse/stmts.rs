@@ -43,7 +43,7 @@ impl Builder {
         let kind = match rule {
             Rule::let_stmt => {
                 let names = match parts.find(Rule::let_names) {
-                    Some(list) => list.clone().into_inner().map(|p| self.ident(&p)).collect(),
+                    Some(list) => self.idents(list),
                     None => vec![self.first_ident(&parts, parts.start)?],
                 };
                 StmtKind::Let { names, ty: self.type_note(&parts)?, value: self.only_expr(&parts)? }
