@@ -7,12 +7,12 @@
 //! that processes a range of rows (or, for a flat space, a range of elements), so that the runtime can spread tiles
 //! over threads. Tiles and the order in which their partial results combine never depend on the number of threads.
 
-pub mod print;
-pub mod verify;
-
 use crate::ir::{ArgKind, Binary, Compare, DType, ReduceKind, Unary};
 use crate::source::Span;
 use std::sync::Arc;
+
+pub mod print;
+pub mod verify;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub u32);
