@@ -13,6 +13,9 @@ use crate::ir::{ArgKind, Binary, Compare, DType, ReduceKind, Unary};
 use crate::source::Span;
 use std::sync::Arc;
 
+pub mod print;
+pub mod verify;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub u32);
 
@@ -51,6 +54,19 @@ pub struct Affine {
     pub offset: isize,
     pub outer_strides: Vec<isize>,
     pub inner_stride: isize,
+}
+
+impl Affine {
+    /// The level of data at this place: no stride is Scalar, no inner stride is Row.
+    pub fn level(&self) -> Level {
+        if self.inner_stride != 0 {
+            Level::Element
+        } else if self.outer_strides.iter().any(|stride| *stride != 0) {
+            Level::Row
+        } else {
+            Level::Scalar
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

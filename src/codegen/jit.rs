@@ -1,0 +1,260 @@
+//! Compiles functions, on two threads where there are many, and owns the memory of the code.
+
+use super::{emit, host};
+use crate::kernel::verify::{VerifyError, verify};
+use crate::kernel::{Kernel, Space};
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, Linkage, Module as _, ModuleReloc};
+use std::sync::Mutex;
+
+/// A compiled kernel: base pointers of the parameters, the task's range (elements of a flat space, otherwise rows), the
+/// task's partial block ([`super::partial_layout`]) and its scratch ([`super::scratch_bytes`]); both aligned to 64.
+///
+/// Calling it is sound if every parameter points to a live buffer of the kernel's size and type, the range lies in the
+/// space, blocks have their sizes, and no other thread writes what this range touches.
+pub type Entry =
+    unsafe extern "C" fn(params: *const *mut u8, start: usize, end: usize, partials: *mut u8, scratch: *mut u8);
+
+/// Fewer kernels than this are compiled on the calling thread: starting one costs as much as compiling one.
+const PARALLEL_FROM: usize = 4;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CodegenError {
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error("this machine is not supported by the code generator: {0}")]
+    Host(String),
+    #[error("kernel `{kernel}`: {reason}")]
+    Compile { kernel: String, reason: String },
+    #[error("code memory: {0}")]
+    Memory(String),
+}
+
+/// One function of a [`Module`].
+pub struct CompiledKernel {
+    kernel: Kernel,
+    entry: Entry,
+    code_bytes: usize,
+}
+
+impl CompiledKernel {
+    pub fn entry(&self) -> Entry {
+        self.entry
+    }
+
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    pub fn code_bytes(&self) -> usize {
+        self.code_bytes
+    }
+}
+
+/// Compiled kernels and the memory of their code, which is freed with it.
+pub struct Module {
+    functions: Vec<CompiledKernel>,
+    /// The function of each kernel given to [`compile`].
+    index: Vec<usize>,
+    /// Taken out when dropped. The mutex makes the module shareable; nothing locks it before.
+    code: Mutex<Option<JITModule>>,
+}
+
+impl Module {
+    pub fn kernel(&self, k: usize) -> &CompiledKernel {
+        &self.functions[self.index[k]]
+    }
+
+    pub fn entry(&self, k: usize) -> Entry {
+        self.kernel(k).entry
+    }
+
+    /// Distinct functions: identical kernels share one.
+    pub fn functions(&self) -> usize {
+        self.functions.len()
+    }
+
+    pub fn code_bytes(&self) -> usize {
+        self.functions.iter().map(|f| f.code_bytes).sum()
+    }
+
+    /// The Cranelift text of a kernel, made again.
+    pub fn clif(&self, k: usize) -> String {
+        match native_isa() {
+            Ok(isa) => emit::build(&self.kernel(k).kernel, &*isa).display().to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// The machine code of a kernel as assembly, made again.
+    pub fn asm(&self, k: usize) -> String {
+        let text = native_isa().and_then(|isa| {
+            let kernel = &self.kernel(k).kernel;
+            let mut context = Context::for_function(emit::build(kernel, &*isa));
+            context.set_disasm(true);
+            let code =
+                context.compile(&*isa, &mut ControlPlane::default()).map_err(|e| compile_error(kernel, &e.inner))?;
+            Ok(code.vcode.clone().unwrap_or_default())
+        });
+        text.unwrap_or_else(|error| error.to_string())
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        let code = match self.code.get_mut() {
+            Ok(code) => code.take(),
+            Err(poisoned) => poisoned.into_inner().take(),
+        };
+        if let Some(code) = code {
+            // SAFETY: entries are used only while the module lives (the contract of `Entry`'s callers).
+            unsafe { code.free_memory() };
+        }
+    }
+}
+
+fn native_isa() -> Result<OwnedTargetIsa, CodegenError> {
+    let mut flags = settings::builder();
+    let verifier = if cfg!(debug_assertions) { "true" } else { "false" };
+    let wanted = [
+        ("opt_level", "speed"),
+        ("enable_verifier", verifier),
+        ("use_colocated_libcalls", "false"),
+        ("is_pic", "false"),
+        ("unwind_info", "false"),
+    ];
+    for (name, value) in wanted {
+        flags.set(name, value).map_err(|e| CodegenError::Host(e.to_string()))?;
+    }
+    let builder = cranelift_native::builder().map_err(|e| CodegenError::Host(e.into()))?;
+    builder.finish(settings::Flags::new(flags)).map_err(|e| CodegenError::Host(e.to_string()))
+}
+
+fn compile_error(kernel: &Kernel, error: &dyn std::fmt::Debug) -> CodegenError {
+    CodegenError::Compile { kernel: kernel.name.clone(), reason: format!("{error:?}") }
+}
+
+/// Machine code that is not yet in executable memory.
+struct Code {
+    bytes: Vec<u8>,
+    alignment: u64,
+    relocations: Vec<ModuleReloc>,
+}
+
+fn compile_one(kernel: &Kernel, id: FuncId, isa: &OwnedTargetIsa) -> Result<Code, CodegenError> {
+    let mut context = Context::for_function(emit::build(kernel, &**isa));
+    context.compile(&**isa, &mut ControlPlane::default()).map_err(|e| compile_error(kernel, &e.inner))?;
+    let code = context.compiled_code().expect("it was compiled just now");
+    let relocations = code.buffer.relocs().iter().map(|r| ModuleReloc::from_mach_reloc(r, &context.func, id)).collect();
+    Ok(Code { bytes: code.buffer.data().to_vec(), alignment: code.buffer.alignment as u64, relocations })
+}
+
+/// Compiles kernels; identical ones once. Each is verified first.
+pub fn compile(kernels: &[Kernel]) -> Result<Module, CodegenError> {
+    let mut distinct: Vec<&Kernel> = vec![];
+    let mut index = Vec::with_capacity(kernels.len());
+    let mut seen: std::collections::HashMap<String, Vec<usize>> = std::collections::HashMap::new();
+    for kernel in kernels {
+        verify(kernel)?;
+        let candidates = seen.entry(shape_key(kernel)).or_default();
+        let found = candidates.iter().copied().find(|f| same_code(distinct[*f], kernel));
+        index.push(found.unwrap_or_else(|| {
+            candidates.push(distinct.len());
+            distinct.push(kernel);
+            distinct.len() - 1
+        }));
+    }
+    // The module keeps its own copies: code may point into their segment tables.
+    let distinct: Vec<Kernel> = distinct.into_iter().cloned().collect();
+
+    let isa = native_isa()?;
+    let mut builder = JITBuilder::with_isa(native_isa()?, cranelift_module::default_libcall_names());
+    let hosts = host::table();
+    for function in &hosts {
+        builder.symbol(function.name, function.address);
+    }
+    let mut module = JITModule::new(builder);
+    let convention = isa.default_call_conv();
+    let memory = |e: cranelift_module::ModuleError| CodegenError::Memory(e.to_string());
+    for (k, function) in hosts.iter().enumerate() {
+        let signature = host::signature(function.arity, convention);
+        let id = module.declare_function(function.name, Linkage::Import, &signature).map_err(memory)?;
+        assert_eq!(id.as_u32() as usize, k, "host functions are declared first, in order");
+    }
+    let signature = emit::signature(convention);
+    let ids = (0..distinct.len())
+        .map(|k| module.declare_function(&format!("kernel{k}"), Linkage::Local, &signature).map_err(memory))
+        .collect::<Result<Vec<FuncId>, _>>()?;
+
+    let codes = compile_all(&distinct, &ids, &isa)?;
+    let sizes: Vec<usize> = codes.iter().map(|code| code.bytes.len()).collect();
+    for (code, id) in codes.iter().zip(&ids) {
+        module.define_function_bytes(*id, code.alignment, &code.bytes, &code.relocations).map_err(memory)?;
+    }
+    module.finalize_definitions().map_err(memory)?;
+    let functions = distinct
+        .into_iter()
+        .zip(ids)
+        .zip(sizes)
+        .map(|((kernel, id), code_bytes)| {
+            let address = module.get_finalized_function(id);
+            // SAFETY: the function was emitted with the signature of `Entry` and the host's calling convention.
+            let entry = unsafe { std::mem::transmute::<*const u8, Entry>(address) };
+            CompiledKernel { kernel, entry, code_bytes }
+        })
+        .collect();
+    Ok(Module { functions, index, code: Mutex::new(Some(module)) })
+}
+
+fn compile_all(kernels: &[Kernel], ids: &[FuncId], isa: &OwnedTargetIsa) -> Result<Vec<Code>, CodegenError> {
+    let run = |kernels: &[Kernel], ids: &[FuncId]| -> Result<Vec<Code>, CodegenError> {
+        kernels.iter().zip(ids).map(|(kernel, id)| compile_one(kernel, *id, isa)).collect()
+    };
+    if kernels.len() < PARALLEL_FROM {
+        return run(kernels, ids);
+    }
+    let middle = kernels.len() / 2;
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| run(&kernels[middle..], &ids[middle..]));
+        let mut codes = run(&kernels[..middle], &ids[..middle])?;
+        let rest = second.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        codes.extend(rest);
+        Ok(codes)
+    })
+}
+
+/// Kernels with different keys differ: narrows the search for an identical one.
+fn shape_key(kernel: &Kernel) -> String {
+    let space = match &kernel.space {
+        Space::Flat { .. } => "flat".to_string(),
+        Space::Grid { outer, inner } => format!("{outer:?} {inner}"),
+        Space::Segments { offsets } => format!("{}", offsets.len()),
+    };
+    format!("{} {space} {} {}", kernel.name, kernel.values.len(), kernel.effects.len())
+}
+
+/// Whether two kernels have the same code: names of places in the source do not matter, nor does the length of a flat
+/// space.
+fn same_code(x: &Kernel, y: &Kernel) -> bool {
+    let spaces = match (&x.space, &y.space) {
+        (Space::Flat { .. }, Space::Flat { .. }) => true,
+        (x, y) => x == y,
+    };
+    let params = x.params.len() == y.params.len()
+        && x.params.iter().zip(&y.params).all(|(x, y)| (x.dtype, x.written) == (y.dtype, y.written));
+    let values = x.values.iter().zip(&y.values).all(|(x, y)| same_value(&x.kind, &y.kind) && x.dtype == y.dtype);
+    spaces && params && values && x.values.len() == y.values.len() && x.effects == y.effects
+}
+
+/// Equality by bits: a constant NaN is itself, 0 is not -0.
+fn same_value(x: &crate::kernel::ValueKind, y: &crate::kernel::ValueKind) -> bool {
+    use crate::kernel::ValueKind::Const;
+    match (x, y) {
+        (Const(x), Const(y)) => x.to_bits() == y.to_bits(),
+        _ => x == y,
+    }
+}
