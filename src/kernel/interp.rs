@@ -155,7 +155,13 @@ fn run_row(
         let (Effect::Store { value, .. } | Effect::ColReduce { value, .. } | Effect::TotalReduce { value, .. }) =
             effect;
         let dtype = kernel.values[value.0 as usize].dtype;
-        for (k, v) in values[value.0 as usize].iter().enumerate() {
+        let values = &values[value.0 as usize];
+        let points = match effect {
+            Effect::Store { at, .. } if at.inner_stride != 0 => width,
+            _ => values.len(),
+        };
+        for k in 0..points {
+            let v = if values.len() == 1 { &values[0] } else { &values[k] };
             match effect {
                 Effect::Store { param, at, .. } => {
                     memory.store(*param, Point { outer, inner: first + k }.at(at) as usize, *v)

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// How long a worker without work stays awake.
 const AWAKE: Duration = Duration::from_micros(60);
 
-/// One task of a job, by number. The data pointer is that of the caller's closure.
-type Call = unsafe fn(*const (), usize);
+/// One task of a job, by number, on a thread, by number. The data pointer is that of the caller's closure.
+type Call = unsafe fn(*const (), usize, usize);
 
 #[derive(Clone, Copy)]
 struct Job {
@@ -49,7 +49,7 @@ pub struct Pool {
     handles: Vec<std::thread::JoinHandle<()>>,
 }
 
-unsafe fn nothing(_: *const (), _: usize) {}
+unsafe fn nothing(_: *const (), _: usize, _: usize) {}
 
 impl Pool {
     /// A pool of `threads` in all, the caller's included. One thread spawns none.
@@ -69,7 +69,7 @@ impl Pool {
             let shared = shared.clone();
             let builder = std::thread::Builder::new().name(format!("optc-worker-{k}"));
             // A machine that refuses a thread still runs everything, on fewer.
-            if let Ok(handle) = builder.spawn(move || work(&shared)) {
+            if let Ok(handle) = builder.spawn(move || work(&shared, k)) {
                 handles.push(handle);
             }
         }
@@ -88,16 +88,17 @@ impl Pool {
         self.threads
     }
 
-    /// Runs tasks `0..tasks`, on any threads and in any order, and returns when all are done.
-    pub fn run<F: Fn(usize) + Sync>(&self, tasks: usize, f: &F) {
+    /// Runs `f(task, thread)` for tasks `0..tasks`, on any threads and in any order, and returns when all are done.
+    /// No two tasks run on one thread (`0..threads`) at the same time.
+    pub fn run<F: Fn(usize, usize) + Sync>(&self, tasks: usize, f: &F) {
         let free = if tasks > 1 && self.threads > 1 { self.busy.try_lock().ok() } else { None };
         let Some(_free) = free else {
             // One task, one thread, or another program is running: the same tasks, here.
-            return (0..tasks).for_each(f);
+            return (0..tasks).for_each(|task| f(task, 0));
         };
-        unsafe fn call<F: Fn(usize)>(data: *const (), task: usize) {
+        unsafe fn call<F: Fn(usize, usize)>(data: *const (), task: usize, thread: usize) {
             // SAFETY: `data` is the closure of the job, which outlives it (`run` waits for every task).
-            unsafe { (*data.cast::<F>())(task) }
+            unsafe { (*data.cast::<F>())(task, thread) }
         }
         let shared = &*self.shared;
         // SAFETY: `busy` is held and all tasks of the last job are finished, so no thread reads the job.
@@ -109,7 +110,7 @@ impl Pool {
             let _lock = shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
             shared.wake.notify_all();
         }
-        while take(shared) {}
+        while take(shared, 0) {}
         let mut spins = 0u32;
         while shared.finished.load(Ordering::Acquire) < tasks {
             spins += 1;
@@ -138,7 +139,7 @@ impl Drop for Pool {
 }
 
 /// Takes one task and runs it; whether there was one.
-fn take(shared: &Shared) -> bool {
+fn take(shared: &Shared, thread: usize) -> bool {
     let mut state = shared.state.load(Ordering::Acquire);
     loop {
         let left = state & 0xffff_ffff;
@@ -150,7 +151,7 @@ fn take(shared: &Shared) -> bool {
                 // SAFETY: a task of this job is taken and not finished, so the job stays as it is.
                 let job = unsafe { *shared.job.get() };
                 // SAFETY: the closure lives until all tasks are finished.
-                let run = || unsafe { (job.call)(job.data, job.tasks - left as usize) };
+                let run = || unsafe { (job.call)(job.data, job.tasks - left as usize, thread) };
                 if std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err() {
                     shared.panicked.store(true, Ordering::Relaxed);
                 }
@@ -162,12 +163,12 @@ fn take(shared: &Shared) -> bool {
     }
 }
 
-fn work(shared: &Shared) {
+fn work(shared: &Shared, thread: usize) {
     loop {
         let mut idle: Option<Instant> = None;
         let mut spins = 0u32;
         loop {
-            if take(shared) {
+            if take(shared, thread) {
                 idle = None;
                 continue;
             }
@@ -201,7 +202,7 @@ mod tests {
             for tasks in [0, 1, 2, 7, 100] {
                 let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
                 for _ in 0..50 {
-                    pool.run(tasks, &|k| {
+                    pool.run(tasks, &|k, _| {
                         counts[k].fetch_add(1, Ordering::Relaxed);
                     });
                 }
@@ -215,8 +216,8 @@ mod tests {
         let pool = Pool::new(2);
         std::thread::sleep(Duration::from_millis(2));
         let sum = AtomicUsize::new(0);
-        pool.run(4, &|k| {
-            pool.run(3, &|j| {
+        pool.run(4, &|k, _| {
+            pool.run(3, &|j, _| {
                 sum.fetch_add(k * j, Ordering::Relaxed);
             })
         });

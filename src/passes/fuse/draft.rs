@@ -2,7 +2,8 @@
 
 use super::classify::{Class, Reduction, base_of, reduced_and_kept, wide_axes};
 use super::map::{Lin, Map, decompose, linearise};
-use crate::ir::{ArgKind, Graph, NodeId, Op, ReduceKind};
+use crate::ir::types::strides;
+use crate::ir::{ArgKind, Compare, DType, Graph, NodeId, Op, ReduceKind};
 use crate::kernel::{Affine, Effect, Kernel, KernelParam, Level, Space, Value, ValueId, ValueKind};
 use rustc_hash::FxHashMap;
 
@@ -343,7 +344,8 @@ impl Builder<'_> {
         let order: Vec<usize> = kept.into_iter().chain(reduced).collect();
         let operand_map = self.map_of(context.graph.shape(operand).len(), &order);
         let value = self.pull(operand, &operand_map)?;
-        let value = self.raised(value, Level::Element);
+        let position: Vec<isize> = strides(self.extents).iter().map(|s| *s as isize).collect();
+        let value = self.raised(value, Level::Element, &Affine { offset: 0, outer_strides: position, inner_stride: 0 });
         let kind = match &node.op {
             Op::Reduce { kind, .. } => ValueKind::RowReduce(*kind, value),
             Op::ArgReduce { kind, .. } => ValueKind::RowArg(*kind, value),
@@ -368,7 +370,6 @@ impl Builder<'_> {
                 Space::Grid { outer: outer.iter().map(size).collect(), inner: size(inner) }
             }
         };
-        let scalar = merged.is_empty();
         let narrow = |at: &mut Affine| {
             // The stride of merged loops is that of the last of them.
             let mut strides: Vec<isize> = merged.iter().map(|r| at.outer_strides[r.end - 1]).collect();
@@ -390,8 +391,8 @@ impl Builder<'_> {
             // The inner loop has only now been chosen.
             set_levels(&mut self.values);
         }
-        if !scalar {
-            self.promote(total);
+        if !merged.is_empty() {
+            self.raise_reduced(total, &space);
         }
         let name = name(&self.values, &self.effects);
         let (params, kernel_params) = self.params.into_iter().unzip();
@@ -400,27 +401,42 @@ impl Builder<'_> {
         Ok(Draft { kernel, params, fused: self.fused })
     }
 
-    /// Raises the value of an effect to the level at which the effect happens.
-    fn promote(&mut self, total: usize) {
+    /// Reductions over a space count every point of it, even if the value is the same at many.
+    fn raise_reduced(&mut self, total: usize, space: &Space) {
+        let rows = match space {
+            Space::Grid { outer, .. } => strides(outer).iter().map(|s| *s as isize).collect(),
+            _ => vec![],
+        };
         for k in 0..self.effects.len() {
-            let level = if self.effects[k].1 < total { Level::Row } else { Level::Element };
-            let (Effect::Store { value, .. } | Effect::ColReduce { value, .. } | Effect::TotalReduce { value, .. }) =
-                self.effects[k].0;
-            let raised = self.raised(value, level);
-            let (Effect::Store { value, .. } | Effect::ColReduce { value, .. } | Effect::TotalReduce { value, .. }) =
-                &mut self.effects[k].0;
-            *value = raised;
+            let (effect, loops) = &self.effects[k];
+            let (Effect::ColReduce { value, .. } | Effect::TotalReduce { value, .. }) = *effect else { continue };
+            let raised = if *loops < total {
+                let row = Affine { offset: 0, outer_strides: rows.clone(), inner_stride: 0 };
+                self.raised(value, Level::Row, &row)
+            } else {
+                let element = Affine { offset: 0, outer_strides: vec![0; rows.len()], inner_stride: 1 };
+                self.raised(value, Level::Element, &element)
+            };
+            if let Effect::ColReduce { value, .. } | Effect::TotalReduce { value, .. } = &mut self.effects[k].0 {
+                *value = raised;
+            }
         }
     }
 
-    /// The same value, repeated along a deeper level: a conversion to its own type.
-    fn raised(&mut self, value: ValueId, level: Level) -> ValueId {
-        let from = &self.values[value.0 as usize];
+    /// The same value at a deeper level: chosen twice by a condition on an index of that level.
+    fn raised(&mut self, value: ValueId, level: Level, index: &Affine) -> ValueId {
+        let from = self.values[value.0 as usize].clone();
         if from.level >= level {
             return value;
         }
-        self.values.push(Value { kind: ValueKind::Convert(value), level, ..from.clone() });
-        ValueId(self.values.len() as u32 - 1)
+        let mut push = |kind, dtype, level| {
+            self.values.push(Value { kind, dtype, level, span: from.span });
+            ValueId(self.values.len() as u32 - 1)
+        };
+        let index = push(ValueKind::Index(index.clone()), DType::I32, level);
+        let zero = push(ValueKind::Const(0.0), DType::I32, Level::Scalar);
+        let condition = push(ValueKind::Compare(Compare::Ge, index, zero), DType::Bool, level);
+        push(ValueKind::Select(condition, value, value), from.dtype, level)
     }
 
     /// Runs of neighbouring loops that every access walks as one.

@@ -136,7 +136,7 @@ impl Product {
         // Small products of a batch go together.
         let chunk = (TASK / (self.m * self.n * self.k).max(1)).clamp(1, tasks.max(1));
         let pointers = (lhs as usize, rhs as usize, out as usize);
-        pool.run(tasks.div_ceil(chunk), &|c| {
+        pool.run(tasks.div_ceil(chunk), &|c, _| {
             for task in c * chunk..((c + 1) * chunk).min(tasks) {
                 // SAFETY: the caller's promise; tasks write disjoint parts of `out`.
                 unsafe { self.task(task, pointers.0 as _, pointers.1 as _, pointers.2 as _) };

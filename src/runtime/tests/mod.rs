@@ -1,6 +1,8 @@
 //! Compiled programs against the interpreter of the IR.
 
+mod measure;
 mod models;
+mod random_graphs;
 
 use super::{Compiled, Engine, Executable, Options, Tensor};
 use crate::interp::Interpreter;
@@ -83,4 +85,13 @@ fn normalisations_over_any_axes() {
     let compiled = check(&models::normalisations([4, 6, 5]));
     let (kernels, calls, _) = counts(&compiled);
     assert!(kernels <= 10 && calls == 0, "{}", compiled.fused().print(&Default::default()));
+}
+
+#[test]
+fn random_graphs_agree_with_the_interpreter() {
+    for seed in 1..150 {
+        let graph = random_graphs::graph(seed, 12 + seed as usize % 40);
+        let what = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&graph)));
+        assert!(what.is_ok(), "seed {seed}");
+    }
 }
