@@ -57,10 +57,14 @@ pub struct Shape {
     /// Where relative data paths are looked up (default: the file's folder)
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Which training of the file (default: its comparison, else its first training)
+    #[arg(long = "train", value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 impl Shape {
     pub fn request(&self) -> Request {
-        Request { sets: self.sets.clone(), float: self.float.dtype(), data_dir: self.data.clone() }
+        let Shape { sets, float, data, name } = self;
+        Request { sets: sets.clone(), float: float.dtype(), data_dir: data.clone(), name: name.clone() }
     }
 }
