@@ -8,6 +8,8 @@
 //! over threads. Tiles and the order in which their partial results combine never depend on the number of threads.
 
 pub mod interp;
+pub mod print;
+pub mod verify;
 
 use crate::ir::{ArgKind, Binary, Compare, DType, ReduceKind, Unary};
 use crate::source::Span;

@@ -1,10 +1,12 @@
 //! A compiled graph: a flat list of instructions over one block of memory, run once a step without allocation.
 
+use super::launch::{Launch, Shape};
 use super::memory::RawMemory;
 use super::ops::Call;
 use super::pool::Pool;
 use super::{Buffer, Executable, Tensor};
-use crate::diag::Diagnostic;
+use crate::codegen::{self, Module};
+use crate::diag::{self, Diagnostic};
 use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
 use crate::kernel::{Kernel, interp};
 use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
@@ -75,6 +77,8 @@ pub struct Compiled {
     plan: Plan,
     timings: Timings,
     kernels: Vec<Kernel>,
+    /// One for each kernel; none if the interpreter runs them.
+    launches: Vec<Launch>,
     instrs: Vec<Instr>,
     pointers: Vec<*mut u8>,
     patches: Vec<Patch>,
@@ -84,6 +88,8 @@ pub struct Compiled {
     // The blocks that `pointers` point into; never moved.
     _arena: Buffer,
     _constants: Buffer,
+    _workspace: Buffer,
+    module: Option<Module>,
 }
 
 // SAFETY: the pointers lead into the buffers that `Compiled` owns, or are replaced at each run.
@@ -104,6 +110,15 @@ impl Compiled {
             builder.step(step);
         }
         let Builder { kernels, instrs, pointers, patches, arena, constants, .. } = builder;
+        let pool = Pool::shared(options.threads);
+        let (module, launches, workspace) = match options.engine {
+            Engine::Interp => (None, vec![], Buffer::zeroed(0)),
+            Engine::Jit => {
+                let module = codegen::compile(&kernels).map_err(failed)?;
+                let (launches, workspace) = launches(&kernels, &module, pool.threads());
+                (Some(module), launches, workspace)
+            }
+        };
         let timings = Timings { fuse: fuse_time, plan: plan_time, codegen: start.elapsed() };
         let results = graph.outputs.iter().filter(|o| !matches!(o.kind, OutputKind::Update(_)));
         Ok(Compiled {
@@ -114,11 +129,14 @@ impl Compiled {
             patches,
             input_types: graph.inputs.iter().map(|i| i.ty.clone()).collect(),
             result_types: results.map(|o| graph.ty(o.node).clone()).collect(),
-            pool: Pool::shared(options.threads),
+            pool,
+            launches,
             fused,
             plan,
             _arena: arena,
             _constants: constants,
+            _workspace: workspace,
+            module,
         })
     }
 
@@ -134,6 +152,11 @@ impl Compiled {
         &self.kernels
     }
 
+    /// The compiled code of [`Compiled::kernels`], for dumps; `None` if the interpreter runs them.
+    pub fn module(&self) -> Option<&Module> {
+        self.module.as_ref()
+    }
+
     pub fn timings(&self) -> Timings {
         self.timings
     }
@@ -142,6 +165,26 @@ impl Compiled {
     pub fn result_types(&self) -> &[Type] {
         &self.result_types
     }
+}
+
+fn failed(error: codegen::CodegenError) -> Diagnostic {
+    diag::error("E0901", format!("this step could not be compiled: {error}"))
+        .help("this is a fault of the compiler; `--engine interp` runs the program without it")
+}
+
+/// Binds kernels to their code and to memory for partial results and scratch.
+fn launches(kernels: &[Kernel], module: &Module, threads: usize) -> (Vec<Launch>, Buffer) {
+    let shapes: Vec<Shape> = kernels.iter().map(Shape::new).collect();
+    // Kernels run one after another, so that all of them share the memory.
+    let partials = shapes.iter().map(Shape::partial_bytes).max().unwrap_or(0).next_multiple_of(super::tensor::ALIGN);
+    let scratch = shapes.iter().map(|s| s.scratch * threads).max().unwrap_or(0);
+    let mut workspace = Buffer::zeroed(partials + scratch);
+    let block = workspace.as_mut_ptr();
+    let bind = |(k, shape)| {
+        // SAFETY: the blocks are as large as the largest need, and live as long as the launches do: in `Compiled`.
+        unsafe { Launch::new(module.entry(k), shape, block, block.add(partials)) }
+    };
+    (shapes.into_iter().enumerate().map(bind).collect(), workspace)
 }
 
 /// Turns steps into instructions with their pointers.
@@ -274,11 +317,16 @@ impl Compiled {
     unsafe fn execute(&self, instr: &Instr) {
         match instr {
             Instr::Kernel { kernel, first, count } => {
+                let launch = self.launches.get(*kernel);
                 let kernel = &self.kernels[*kernel];
                 let pointers = &self.pointers[*first..first + count];
                 // SAFETY: the caller's promise.
-                let mut memory = unsafe { RawMemory::new(&kernel.params, pointers) };
-                interp::run(kernel, &mut memory);
+                unsafe {
+                    match launch {
+                        Some(launch) => launch.run(&self.pool, pointers),
+                        None => interp::run(kernel, &mut RawMemory::new(&kernel.params, pointers)),
+                    }
+                }
             }
             Instr::Call { call, first, count } => {
                 let args = &self.pointers[*first..first + count];

@@ -1,6 +1,7 @@
 //! What runs compiled steps: buffers, threads, matrix products, random bits.
 
 pub mod exec;
+mod launch;
 mod memory;
 pub mod ops;
 pub mod pool;

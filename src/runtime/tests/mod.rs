@@ -1,6 +1,5 @@
 //! Compiled programs against the interpreter of the IR.
 
-mod measure;
 mod models;
 mod random_graphs;
 
