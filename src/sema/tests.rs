@@ -120,7 +120,11 @@ fn the_mlp_compiles() {
     let clock = std::time::Instant::now();
     let graph = crate::passes::simplify(program.graphs.step(128).expect("a step"));
     println!("{:?}", clock.elapsed());
-    let compiled = crate::runtime::exec::Compiled::new(&graph, &crate::runtime::exec::Options{threads: 1, ..Default::default()}).unwrap();
+    let compiled = crate::runtime::exec::Compiled::new(
+        &graph,
+        &crate::runtime::exec::Options { threads: 1, ..Default::default() },
+    )
+    .unwrap();
     println!("{:?}", clock.elapsed());
     println!("{}", compiled.fused().print(&sources));
     println!("{}", compiled.plan().print(compiled.fused()));
