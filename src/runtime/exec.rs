@@ -8,9 +8,10 @@ use super::{Buffer, Executable, Tensor};
 use crate::codegen::{self, Module};
 use crate::diag::{self, Diagnostic};
 use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
-use crate::kernel::{Kernel, interp};
+use crate::kernel::{Kernel, interp, print::print};
 use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
 use crate::passes::plan::{Base, Place, Plan, Step, plan};
+use crate::source::SourceMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -155,6 +156,28 @@ impl Compiled {
     /// The compiled code of [`Compiled::kernels`], for dumps; `None` if the interpreter runs them.
     pub fn module(&self) -> Option<&Module> {
         self.module.as_ref()
+    }
+
+    /// The `fused` stage: kernels and library calls with the operations inside and their places in the source.
+    pub fn print_fused(&self, sources: &SourceMap) -> String {
+        self.fused.print(sources)
+    }
+
+    /// The `kernels` stage: loop nests.
+    pub fn print_kernels(&self) -> String {
+        self.kernels.iter().map(print).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The `plan` stage: steps, places and live ranges.
+    pub fn print_plan(&self) -> String {
+        self.plan.print(&self.fused)
+    }
+
+    /// The `clif` or `asm` stage: every kernel in turn. Empty if the interpreter runs them.
+    pub fn print_code(&self, asm: bool) -> String {
+        let Some(module) = &self.module else { return String::new() };
+        let one = |k: usize| if asm { module.asm(k) } else { module.clif(k) };
+        (0..self.kernels.len()).map(|k| format!("; {}\n{}\n", self.kernels[k].name, one(k))).collect()
     }
 
     pub fn timings(&self) -> Timings {
