@@ -15,9 +15,6 @@ use crate::ir::{ArgKind, Binary, Compare, DType, ReduceKind, Unary};
 use crate::source::Span;
 use std::sync::Arc;
 
-pub mod print;
-pub mod verify;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub u32);
 
