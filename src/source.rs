@@ -36,6 +36,20 @@ pub struct SourceFile {
     line_starts: Vec<u32>,
 }
 
+impl SourceFile {
+    /// Index (from 0) of the line that holds a byte.
+    pub fn line_of(&self, byte: usize) -> usize {
+        self.line_starts.partition_point(|start| *start as usize <= byte).saturating_sub(1)
+    }
+
+    /// Bytes of a line (from 0), its line end included; `None` behind the last line.
+    pub fn line_range(&self, line: usize) -> Option<std::ops::Range<usize>> {
+        let start = *self.line_starts.get(line)? as usize;
+        let end = self.line_starts.get(line + 1).map_or(self.text.len(), |next| *next as usize);
+        Some(start..end)
+    }
+}
+
 /// All texts of a session.
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {

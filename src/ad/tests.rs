@@ -5,8 +5,11 @@ use super::gradients;
 use crate::interp::eval;
 use crate::ir::build::Builder;
 use crate::ir::{Binary, Compare, DType, Graph, InputKind, NodeId, Op, OutputKind, ReduceKind, Type, Unary};
+use crate::ir::{arbitrary, verify::verify};
+use crate::passes::simplify;
 use crate::runtime::Tensor;
 use crate::source::Span;
+use proptest::prelude::*;
 use std::sync::Arc;
 
 fn positive(seed: u32, count: usize) -> Vec<f64> {
@@ -51,10 +54,6 @@ fn movement() {
         let zero = b.full_like(0.0, x[0]);
         let c = b.compare(Compare::Gt, x[0], zero);
         b.select(c, x[0], x[1])
-    });
-    assert_gradients("convert", &[(&[4], numbers(7, 4))], |b, x| {
-        let double = b.convert(x[0], DType::F64);
-        b.mul(double, double)
     });
     assert_gradients("broadcast", &[(&[2, 1, 3], numbers(8, 6))], |b, x| {
         b.broadcast(x[0], &[2, 5, 4, 3], vec![0, 2, 3])
@@ -131,9 +130,11 @@ fn products_with_zeros() {
         }
     }
     for reverse in [false, true] {
-        assert_gradients("cumsum", &[(&[2, 4], numbers(20, 8))], |b, x| {
-            b.push(Op::Cumulative { kind: ReduceKind::Sum, axis: 1, reverse }, &[x[0]], Default::default())
-        });
+        for kind in [ReduceKind::Sum, ReduceKind::Max, ReduceKind::Min] {
+            assert_gradients("cumulative", &[(&[2, 5, 2], numbers(20, 20))], |b, x| {
+                b.push(Op::Cumulative { kind, axis: 1, reverse }, &[x[0]], Default::default())
+            });
+        }
     }
 }
 
@@ -175,6 +176,12 @@ fn decisions_at_special_points() {
     assert_eq!(gradient_at(&[1.0, 1.0], |b, x| b.binary(Binary::Max, x[0], x[1])), [0.5, 0.5]);
     assert_eq!(gradient_at(&[1.0, 1.0], |b, x| b.binary(Binary::Min, x[0], x[1])), [0.5, 0.5]);
     assert_eq!(gradient_at(&[0.0], |b, x| b.unary(Unary::Abs, x[0])), [0.0]);
+    let through_single = gradient_at(&[1.5], |b, x| {
+        let single = b.convert(x[0], DType::F32);
+        let square = b.mul(single, single);
+        b.convert(square, DType::F64)
+    });
+    assert_eq!(through_single, [3.0]);
     let pow = |x: f64, y: f64| gradient_at(&[x, y], |b, x| b.binary(Binary::Pow, x[0], x[1]));
     assert_eq!(pow(0.0, 0.0), [0.0, 0.0]);
     assert_eq!(pow(0.0, 3.0), [0.0, 0.0]);
@@ -225,11 +232,87 @@ fn second_derivatives() {
 }
 
 #[test]
-fn missing_rules_are_named() {
+fn gradients_point_at_the_source_of_their_primal() {
+    let place = Span { start: 5, end: 9, ..Span::default() };
     let mut graph = Graph::new();
-    let x = graph.add_input("x", Type::new(DType::F64, [3]), InputKind::Arg, Span::default());
+    let x = graph.add_input("x", Type::new(DType::F32, [3]), InputKind::Arg, Span::default());
+    let y = Builder::new(&mut graph, place).unary(Unary::Tanh, x);
+    let primal = graph.nodes.len();
+    gradients(&mut graph, y, None, &[x]).expect("differentiable");
+    assert!(graph.nodes.len() > primal && graph.nodes[primal..].iter().all(|n| n.span == place));
+}
+
+#[test]
+fn slices_of_an_arena_join_without_padding() {
+    let mut graph = Graph::new();
+    let arena = graph.add_input("arena", Type::new(DType::F32, [10]), InputKind::Param, Span::default());
     let mut b = Builder::new(&mut graph, Span::default());
-    let y = b.push(Op::Cumulative { kind: ReduceKind::Max, axis: 0, reverse: false }, &[x], Default::default());
-    let error = gradients(&mut graph, y, None, &[x]).unwrap_err();
-    assert_eq!((error.code, error.title.as_str()), ("E0215", "'cummax' cannot be differentiated"));
+    let parts = [(0, 4), (6, 10)].map(|(from, to)| b.slice_axis(arena, 0, from, to));
+    let sum = b.add(parts[0], parts[1]);
+    let total = b.reduce(ReduceKind::Sum, sum, &[0]);
+    let found = gradients(&mut graph, total, None, &[arena]).expect("differentiable")[0];
+    assert_eq!(graph.node(found).op, Op::Concat { axis: 0 });
+    graph.add_output("g", found, OutputKind::Value);
+    let got = eval(&graph, &[&Tensor::zeros(Type::new(DType::F32, [10]))])[0].to_f64s();
+    assert_eq!(got, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn integers_have_no_derivative() {
+    let mut graph = Graph::new();
+    let x = graph.add_input("x", Type::new(DType::I32, [3]), InputKind::Arg, Span::default());
+    let error = gradients(&mut graph, x, None, &[x]).unwrap_err();
+    assert_eq!((error.code, error.title.as_str()), ("E0215", "a value of type i32 has no derivative"));
+}
+
+proptest! {
+    /// The derivative along a random direction against a central difference, and simplified gradients against plain ones.
+    #[test]
+    fn random_graphs(choices in prop::collection::vec(any::<u32>(), 1..25), seed in 0u32..1000) {
+        let primal = arbitrary::graph(&choices, DType::F64, true);
+        let at = arbitrary::inputs(seed, DType::F64);
+        let direction = arbitrary::inputs(seed + 5000, DType::F64);
+        let ids: Vec<NodeId> = (0..primal.inputs.len() as u32).map(NodeId).collect();
+
+        let mut graph = primal.clone();
+        let outputs: Vec<NodeId> = graph.outputs.drain(..).map(|o| o.node).collect();
+        let mut b = Builder::new(&mut graph, Span::default());
+        let mut total = b.constant(0.0, DType::F64);
+        for y in outputs {
+            let y = b.unary(Unary::Tanh, y);
+            let all: Vec<usize> = (0..b.graph.shape(y).len()).collect();
+            let y = b.reduce(ReduceKind::Sum, y, &all);
+            total = b.add(total, y);
+        }
+        let mut values = graph.clone();
+        values.add_output("sum", total, OutputKind::Value);
+        for g in gradients(&mut graph, total, None, &ids).expect("smooth primitives have rules") {
+            graph.add_output("g", g, OutputKind::Value);
+        }
+        prop_assert_eq!(verify(&graph), Ok(()));
+
+        let point = |h: f64| -> Vec<Tensor> {
+            let move_by = |(x, d): (&Tensor, &Tensor)| {
+                let moved: Vec<f64> = x.f64s().iter().zip(d.f64s()).map(|(x, d)| x + h * d).collect();
+                Tensor::from_f64s(x.ty().clone(), &moved)
+            };
+            at.iter().zip(&direction).map(move_by).collect()
+        };
+        let value = |h: f64| eval(&values, &point(h).iter().collect::<Vec<_>>())[0].f64s()[0];
+        let inputs: Vec<&Tensor> = at.iter().collect();
+        let plain = eval(&graph, &inputs);
+        let simple = eval(&simplify(graph), &inputs);
+        let along = |g: &[Tensor]| -> f64 {
+            let dot = |(g, d): (&Tensor, &Tensor)| g.f64s().iter().zip(d.f64s()).map(|(g, d)| g * d).sum::<f64>();
+            g.iter().zip(&direction).map(dot).sum()
+        };
+        let (plain, simple) = (along(&plain), along(&simple));
+        // Exponentials of exponentials are beyond finite differences: their slopes at nearby points must agree first.
+        let differences = |h: f64| (value(h) - value(-h)) / (2.0 * h);
+        let (wide, narrow) = (differences(2e-5), differences(1e-5));
+        let scale = 1.0 + narrow.abs();
+        prop_assume!(plain.is_finite() && (wide - narrow).abs() <= 1e-7 * scale);
+        prop_assert!((plain - narrow).abs() <= 1e-5 * scale, "gradient {plain}, differences {narrow}");
+        prop_assert!((plain - simple).abs() <= 1e-9 * (1.0 + plain.abs()), "{plain} simplified to {simple}");
+    }
 }

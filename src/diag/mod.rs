@@ -4,6 +4,10 @@
 //! with the values that the checker solved, and a help line when there is a likely mend. Use [`error`] and the builder
 //! methods; every code is registered in [`codes`] with the rule behind it.
 
+pub mod codes;
+pub mod json;
+pub mod render;
+
 use crate::source::Span;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

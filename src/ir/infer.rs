@@ -37,8 +37,18 @@ fn increasing(axes: &[usize], rank: usize) -> Result<(), InferError> {
     axes.last().map_or(Ok(()), |a| axis_in(*a, rank))
 }
 
-/// Infers the result type of `op`.
+/// Infers the result type of `op`. Types too large to address are errors.
 pub fn infer(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError> {
+    let addressable = |ty: &Type| want(ty.is_addressable(), || format!("{ty} is too large for memory"));
+    if let Some(shape) = &hint.shape {
+        addressable(&Type::new(DType::F64, shape.clone()))?;
+    }
+    let ty = result_type(op, args, hint)?;
+    addressable(&ty)?;
+    Ok(ty)
+}
+
+fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError> {
     let hinted_dtype = || hint.dtype.ok_or_else(|| InferError("needs an element type".into()));
     let hinted_shape = || hint.shape.clone().ok_or_else(|| InferError("needs a shape".into()));
     match op {
@@ -153,7 +163,10 @@ pub fn infer(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError> {
             let n = x.rank();
             want(value == Type::scalar(x.dtype), || format!("pad of {x} with {value}"))?;
             want(low.len() == n && high.len() == n && interior.len() == n, || format!("pad of {x}: rank"))?;
-            let size = |k: usize| low[k] + high[k] + x.shape[k] + interior[k] * x.shape[k].saturating_sub(1);
+            let size = |k: usize| {
+                let inside = interior[k].saturating_mul(x.shape[k].saturating_sub(1)).saturating_add(x.shape[k]);
+                low[k].saturating_add(high[k]).saturating_add(inside)
+            };
             Ok(Type::new(x.dtype, (0..n).map(size).collect::<Shape>()))
         }
         Op::Concat { axis } => {

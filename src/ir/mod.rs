@@ -7,6 +7,8 @@
 //! * [`verify`]: the checks that run after every pass
 //! * [`print`] and [`parse`]: the text form
 
+#[cfg(test)]
+pub mod arbitrary;
 pub mod build;
 pub mod graph;
 pub mod infer;

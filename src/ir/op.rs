@@ -4,7 +4,7 @@
 //! * operands of elementwise primitives have equal shapes: broadcasting is explicit ([`Op::Broadcast`]);
 //! * reductions drop the axes they reduce;
 //! * derivative at a tie: `max`/`min` of two equal operands gives half to each; a max/min reduction splits evenly
-//!   among all the equal elements; `abs` and `sign` have derivative 0 at 0.
+//!   among all the equal elements, a running one takes the latest of them; `abs` and `sign` have derivative 0 at 0.
 
 use super::types::{DType, Shape};
 
@@ -13,7 +13,7 @@ use super::types::{DType, Shape};
 pub enum Unary {
     Neg,
     Abs,
-    /// -1, 0 or 1.
+    /// -1, 0 or 1; NaN stays NaN.
     Sign,
     Exp,
     Expm1,

@@ -98,3 +98,23 @@ fn attributes(op: &Op) -> Vec<String> {
         | Op::Reshape => vec![],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::build::Builder;
+    use crate::ir::{DType, Unary};
+
+    #[test]
+    fn places_follow_the_nodes_that_have_one() {
+        let mut sources = SourceMap::new();
+        let file = sources.add("mlp.opt", "let a = 1\nlet b = tanh(a)\n");
+        let mut graph = Graph::new();
+        let one = Builder::new(&mut graph, Span::default()).constant(1.0, DType::F32);
+        let b = Builder::new(&mut graph, Span::new(file, 18, 25)).unary(Unary::Tanh, one);
+        graph.add_output("b", b, OutputKind::Value);
+        let text = "%0: f32[] = const[1.0]\n%1: f32[] = tanh %0  // mlp.opt:2:9\noutput \"b\": %1 value\n";
+        assert_eq!(print(&graph, Some(&sources)), text);
+        assert_eq!(super::super::parse::parse(text).map(|g| g.nodes.len()), Ok(2));
+    }
+}

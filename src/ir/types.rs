@@ -82,6 +82,12 @@ impl Type {
         self.shape.iter().product()
     }
 
+    /// Whether a buffer of it can exist at all: its size in bytes is a number that the machine can address.
+    pub fn is_addressable(&self) -> bool {
+        let bytes = self.shape.iter().try_fold(self.dtype.size(), |bytes, size| bytes.checked_mul(*size));
+        bytes.is_some_and(|bytes| bytes <= isize::MAX as usize / 2)
+    }
+
     /// Bytes in a dense buffer.
     pub fn bytes(&self) -> usize {
         self.elements() * self.dtype.size()

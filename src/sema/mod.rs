@@ -1,2 +1,21 @@
 //! From syntax tree to concrete programs: names, types, shapes, and the graphs they stand for.
+//!
+//! * [`modules`]: files and library modules, and what each global name means
+//! * [`resolve`]: names, arities and named arguments in every definition, used or not
+//! * [`elab`]: definitions instantiated with concrete hyper-parameters and shapes, checked and lowered to the IR
+//! * [`program`]: the result for a train item; [`eval`]: for an expression of `optc eval`
+
+pub mod builtins;
+pub mod elab;
+pub mod eval;
+pub mod modules;
 pub mod program;
+pub mod resolve;
+pub mod value;
+
+pub use elab::{BuildOptions, program};
+pub use eval::{COTANGENT, EvalGraph, eval_graph};
+pub use modules::{Modules, load};
+
+#[cfg(test)]
+mod tests;

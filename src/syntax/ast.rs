@@ -332,6 +332,8 @@ pub struct Arg {
     pub value: Expr,
 }
 
+// Slices are as large as three expressions; boxing them would make every match on them longer for no gain.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum IndexItem {
     At(Expr),

@@ -1,2 +1,17 @@
 //! Text to syntax tree.
+//!
+//! [`layout`] decides which line ends end a statement, finds where items begin and reports brackets that do not match;
+//! [`parse`] runs the grammar (`grammar/opt.pest`) over one item at a time and builds the [`ast`]; [`errors`] puts a
+//! failed parse into the user's words; [`print`] shows a tree (`optc ir --stage ast`).
+
 pub mod ast;
+mod errors;
+mod layout;
+mod lex;
+pub mod parse;
+pub mod print;
+
+pub use parse::{parse_expr, parse_file};
+
+#[cfg(test)]
+mod tests;

@@ -73,13 +73,16 @@ pub fn vjp(b: &mut Builder, id: NodeId, node: &Node, ct: NodeId, needs: &[bool])
         Op::Cumulative { kind: ReduceKind::Prod, axis, reverse } => {
             one(reduce::cumulative_product(b, &rule, *axis, *reverse))
         }
+        Op::Cumulative { kind: ReduceKind::Max | ReduceKind::Min, axis, reverse } => {
+            one(reduce::cumulative_extreme(b, &rule, *axis, *reverse))
+        }
         Op::SegmentReduce { kind, offsets } => one(segment::reduce(b, &rule, *kind, offsets)),
         Op::SegmentBroadcast { offsets } => {
             let op = Op::SegmentReduce { kind: ReduceKind::Sum, offsets: offsets.clone() };
             one(b.push(op, &[ct], Default::default()))
         }
 
-        // Without float operands, without derivative (the sweep never asks), or without a rule.
+        // Without float operands or results, or flat: the sweep never asks.
         Op::Input(_)
         | Op::Const(_)
         | Op::Dense(_)
@@ -89,8 +92,7 @@ pub fn vjp(b: &mut Builder, id: NodeId, node: &Node, ct: NodeId, needs: &[bool])
         | Op::BitsToUnit
         | Op::StopGradient
         | Op::ArgReduce { .. }
-        | Op::ArgSort { .. }
-        | Op::Cumulative { .. } => missing(node),
+        | Op::ArgSort { .. } => missing(node),
     }
 }
 

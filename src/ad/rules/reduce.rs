@@ -2,7 +2,8 @@
 
 use super::Rule;
 use crate::ir::build::Builder;
-use crate::ir::{Compare, DType, NodeId, Op, ReduceKind};
+use crate::ir::types::strides;
+use crate::ir::{Binary, Compare, DType, NodeId, Op, ReduceKind};
 
 pub fn reduce(b: &mut Builder, rule: &Rule, kind: ReduceKind, axes: &[usize]) -> NodeId {
     let x = rule.arg(0);
@@ -76,7 +77,7 @@ pub fn cumulative_product(b: &mut Builder, rule: &Rule, axis: usize, reverse: bo
     let (none, first) = (b.full_like(0.0, zeros_so_far), b.full_like(1.0, zeros_so_far));
     let before = b.compare(Compare::Eq, zeros_so_far, none);
     let one_so_far = b.compare(Compare::Eq, zeros_so_far, first);
-    let at_first = b.binary(crate::ir::Binary::And, is_zero, one_so_far);
+    let at_first = b.binary(Binary::And, is_zero, one_so_far);
 
     let weighted = b.mul(rule.ct, rule.id);
     let tail = cumulate(b, weighted, ReduceKind::Sum, axis, !reverse);
@@ -90,4 +91,34 @@ pub fn cumulative_product(b: &mut Builder, rule: &Rule, axis: usize, reverse: bo
 
     let rest = b.select(at_first, special, zero);
     b.select(before, regular, rest)
+}
+
+/// Each cotangent goes to the element that the running extreme had come to: the one nearest among equals.
+pub fn cumulative_extreme(b: &mut Builder, rule: &Rule, axis: usize, reverse: bool) -> NodeId {
+    let x = rule.arg(0);
+    let shape = b.graph.shape(x).clone();
+    let count: usize = shape.iter().product();
+    if count == 0 {
+        return rule.ct;
+    }
+    // The place of the latest element that equals the running extreme; the first element of a lane always does.
+    let place = b.iota(DType::I32, &shape, axis);
+    let attains = b.compare(Compare::Eq, x, rule.id);
+    let (kind, start) = if reverse { (ReduceKind::Min, shape[axis] - 1) } else { (ReduceKind::Max, 0) };
+    let start = b.full_like(start as f64, place);
+    let own = b.select(attains, place, start);
+    let source = cumulate(b, own, kind, axis, reverse);
+
+    // The same as an index into all elements.
+    let line = b.iota(DType::I32, &[count], 0);
+    let line = b.reshape(line, &shape);
+    let stride = b.full_like(strides(&shape)[axis] as f64, place);
+    let distance = b.sub(source, place);
+    let distance = b.mul(distance, stride);
+    let index = b.add(line, distance);
+
+    let zeros = b.full(0.0, rule.dtype(), &[count]);
+    let (index, ct) = (b.reshape(index, &[count]), b.reshape(rule.ct, &[count]));
+    let sum = b.push(Op::ScatterAdd { axis: 0 }, &[zeros, index, ct], Default::default());
+    b.reshape(sum, &shape)
 }

@@ -2,7 +2,7 @@
 
 use super::Rule;
 use crate::ir::build::Builder;
-use crate::ir::{Compare, NodeId, Op, ReduceKind};
+use crate::ir::{Binary, Compare, NodeId, Op, ReduceKind};
 use std::sync::Arc;
 
 pub fn reduce(b: &mut Builder, rule: &Rule, kind: ReduceKind, offsets: &Arc<Vec<usize>>) -> NodeId {
@@ -29,9 +29,9 @@ pub fn reduce(b: &mut Builder, rule: &Rule, kind: ReduceKind, offsets: &Arc<Vec<
             let quotient = b.div(weighted, safe);
             let no_zero = b.compare(Compare::Eq, count, zero);
             let one_zero = b.compare(Compare::Eq, count, one);
-            let alone = b.binary(crate::ir::Binary::And, one_zero, is_zero);
+            let alone = b.binary(Binary::And, one_zero, is_zero);
             // At the single zero `safe` is 1, so the quotient is the product of the others there too.
-            let counts = b.binary(crate::ir::Binary::Or, no_zero, alone);
+            let counts = b.binary(Binary::Or, no_zero, alone);
             b.select(counts, quotient, zero)
         }
         ReduceKind::Max | ReduceKind::Min => {

@@ -1,0 +1,253 @@
+//! Columns of rows in their compact form, and the conversion of a batch to the run's element type.
+
+use super::Split;
+use super::spec::{Column, Schema};
+use crate::ir::types::DType;
+use crate::runtime::Tensor;
+
+/// How much of a source is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Names, shapes and row counts: large values may be [`Values::Unread`].
+    Shapes,
+    All,
+}
+
+/// More rows than this (a gigabyte of row numbers) are refused.
+pub const MOST_ROWS: usize = 1 << 28;
+
+/// All rows of all columns, and which of them are train and test rows, in order. Choosing rows moves no values.
+#[derive(Debug)]
+pub struct Table {
+    pub columns: Vec<Stored>,
+    pub train: Vec<u32>,
+    pub test: Vec<u32>,
+}
+
+/// One column: what the checker sees, and its values, row after row.
+#[derive(Debug)]
+pub struct Stored {
+    pub column: Column,
+    pub values: Values,
+    /// Some values are missing (NaN) until `impute` replaces them.
+    pub missing: bool,
+}
+
+#[derive(Debug)]
+pub enum Values {
+    /// Left out because only the shapes are needed.
+    Unread,
+    /// Pixels: the value is `(byte / divisor - shift) / factor`, with one shift and factor for each element of a row.
+    Bytes {
+        data: Vec<u8>,
+        divisor: f64,
+        affine: Option<Affine>,
+    },
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    I32(Vec<i32>),
+    /// Row vectors that are 1 at the label and 0 elsewhere.
+    OneHot(Vec<i32>),
+}
+
+#[derive(Debug)]
+pub struct Affine {
+    pub shift: Vec<f64>,
+    pub factor: Vec<f64>,
+}
+
+impl Table {
+    /// A table whose first `train` rows are for training and whose next `test` rows are for testing.
+    pub fn new(columns: Vec<Stored>, train: usize, test: usize) -> Table {
+        let all = (train + test) as u32;
+        Table { columns, train: (0..train as u32).collect(), test: (train as u32..all).collect() }
+    }
+
+    pub fn schema(&self) -> Schema {
+        Schema {
+            columns: self.columns.iter().map(|c| c.column.clone()).collect(),
+            train_rows: self.train.len(),
+            test_rows: self.test.len(),
+        }
+    }
+
+    pub fn part(&self, split: Split) -> &[u32] {
+        match split {
+            Split::Train => &self.train,
+            Split::Test => &self.test,
+        }
+    }
+
+    pub fn gather(&self, split: Split, column: usize, rows: &[u32], out: &mut Tensor) {
+        let index = self.part(split);
+        let stored = &self.columns[column];
+        let width = stored.width();
+        assert_eq!(out.ty().elements(), rows.len() * width, "a batch of {} rows of {width}", rows.len());
+        let rows = rows.iter().map(|row| index[*row as usize] as usize);
+        match out.ty().dtype {
+            DType::F32 => stored.gather(width, rows, out.f32s_mut()),
+            DType::F64 => stored.gather(width, rows, out.f64s_mut()),
+            DType::I32 => stored.gather(width, rows, out.i32s_mut()),
+            DType::Bool => {
+                stored.gather(width, rows, out.i32s_mut());
+                out.i32s_mut().iter_mut().for_each(|v| *v = i32::from(*v != 0));
+            }
+        }
+    }
+}
+
+impl Stored {
+    pub fn new(name: &str, is_float: bool, shape: Vec<usize>, classes: Option<usize>, values: Values) -> Stored {
+        Stored { column: Column { name: name.into(), is_float, shape, classes }, values, missing: false }
+    }
+
+    /// Elements of one row.
+    pub fn width(&self) -> usize {
+        self.column.shape.iter().product()
+    }
+
+    fn gather<T: Element>(&self, width: usize, rows: impl Iterator<Item = usize>, out: &mut [T]) {
+        if width == 0 {
+            return;
+        }
+        let targets = rows.zip(out.chunks_exact_mut(width));
+        match &self.values {
+            Values::Unread => panic!("column '{}' was opened for its shape only", self.column.name),
+            Values::Bytes { data, divisor, affine: None } => {
+                let divide = T::divider(*divisor);
+                targets.for_each(|(row, out)| divide.apply(&data[row * width..][..width], out));
+            }
+            Values::Bytes { data, divisor, affine: Some(affine) } => targets.for_each(|(row, out)| {
+                let scales = affine.shift.iter().zip(&affine.factor);
+                for ((out, byte), (shift, factor)) in out.iter_mut().zip(&data[row * width..][..width]).zip(scales) {
+                    *out = T::from_f64((f64::from(*byte) / divisor - shift) / factor);
+                }
+            }),
+            Values::F32(data) => targets.for_each(|(row, out)| {
+                out.iter_mut().zip(&data[row * width..][..width]).for_each(|(out, v)| *out = T::from_f32(*v));
+            }),
+            Values::F64(data) => targets.for_each(|(row, out)| {
+                out.iter_mut().zip(&data[row * width..][..width]).for_each(|(out, v)| *out = T::from_f64(*v));
+            }),
+            Values::I32(data) => targets.for_each(|(row, out)| {
+                out.iter_mut().zip(&data[row * width..][..width]).for_each(|(out, v)| *out = T::from_i32(*v));
+            }),
+            Values::OneHot(labels) => targets.for_each(|(row, out)| {
+                out.fill(T::from_i32(0));
+                out[labels[row] as usize] = T::from_i32(1);
+            }),
+        }
+    }
+
+    /// The values of one row as `f64`, for statistics.
+    pub fn row_f64(&self, row: usize, out: &mut [f64]) {
+        self.gather(out.len(), std::iter::once(row), out);
+    }
+}
+
+/// An element type of a batch.
+trait Element: Copy {
+    fn from_f64(v: f64) -> Self;
+    fn from_f32(v: f32) -> Self;
+    fn from_i32(v: i32) -> Self;
+    fn divider(divisor: f64) -> Divider<Self>;
+
+    /// `byte * high + byte * low`
+    fn scaled(byte: u8, high: Self, low: Self) -> Self;
+}
+
+/// Division of bytes by a number, rounded as division is, but at the speed of a product where that is possible.
+enum Divider<T> {
+    /// The reciprocal in two parts, the first with so few bits that its product with a byte is exact.
+    Product {
+        high: T,
+        low: T,
+    },
+    Division(f64),
+}
+
+impl<T: Element> Divider<T> {
+    fn apply(&self, bytes: &[u8], out: &mut [T]) {
+        let pairs = out.iter_mut().zip(bytes);
+        match *self {
+            Divider::Product { high, low } => pairs.for_each(|(out, byte)| *out = T::scaled(*byte, high, low)),
+            Divider::Division(divisor) => pairs.for_each(|(out, byte)| *out = T::from_f64(f64::from(*byte) / divisor)),
+        }
+    }
+}
+
+macro_rules! float_element {
+    ($t:ty, $low_bits:expr) => {
+        impl Element for $t {
+            fn from_f64(v: f64) -> $t {
+                v as $t
+            }
+            fn from_f32(v: f32) -> $t {
+                v as $t
+            }
+            fn from_i32(v: i32) -> $t {
+                v as $t
+            }
+            fn scaled(byte: u8, high: $t, low: $t) -> $t {
+                <$t>::from(byte) * high + <$t>::from(byte) * low
+            }
+            fn divider(divisor: f64) -> Divider<$t> {
+                let exact = |byte: u8| (f64::from(byte) / divisor) as $t;
+                let reciprocal = (1.0 / divisor) as $t;
+                let high = <$t>::from_bits(reciprocal.to_bits() >> $low_bits << $low_bits);
+                // The rest of 1/divisor: high * divisor is near 1, so the difference has no rounding to speak of.
+                let low = ((1.0 - f64::from(high) * divisor) / divisor) as $t;
+                // Few enough bytes exist to try them all.
+                if (0..=255).all(|byte| <$t>::scaled(byte, high, low).to_bits() == exact(byte).to_bits()) {
+                    Divider::Product { high, low }
+                } else {
+                    Divider::Division(divisor)
+                }
+            }
+        }
+    };
+}
+
+// A byte times a number whose last 8 bits (here 9, for a margin) are zero is exact.
+float_element!(f32, 9);
+float_element!(f64, 9);
+
+impl Element for i32 {
+    fn from_f64(v: f64) -> i32 {
+        v as i32
+    }
+    fn from_f32(v: f32) -> i32 {
+        v as i32
+    }
+    fn from_i32(v: i32) -> i32 {
+        v
+    }
+    fn divider(divisor: f64) -> Divider<i32> {
+        Divider::Division(divisor)
+    }
+    fn scaled(byte: u8, high: i32, low: i32) -> i32 {
+        i32::from(byte) * (high + low)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_divided_exactly() {
+        for divisor in [255.0, 1.0, 256.0, 127.5, 3.0, 0.1, -7.0] {
+            let bytes: Vec<u8> = (0..=255).collect();
+            let (mut single, mut double) = (vec![0f32; 256], vec![0f64; 256]);
+            f32::divider(divisor).apply(&bytes, &mut single);
+            f64::divider(divisor).apply(&bytes, &mut double);
+            for byte in 0..256 {
+                assert_eq!(double[byte], byte as f64 / divisor);
+                assert_eq!(single[byte], (byte as f64 / divisor) as f32);
+            }
+        }
+        // The case that matters takes the fast way.
+        assert!(matches!(f32::divider(255.0), Divider::Product { .. }));
+        assert!(matches!(f64::divider(255.0), Divider::Product { .. }));
+    }
+}

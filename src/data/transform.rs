@@ -1,0 +1,217 @@
+//! Steps that change values: `standardize`, `normalize`, `one_hot`, `flatten`.
+
+use super::args::{Fallible, bad, describe};
+use super::impute::still_missing;
+use super::spec::{Call, Value};
+use super::table::{Affine, Stored, Table, Values};
+use super::unknown;
+use crate::diag::{Diagnostic, error};
+
+/// `standardize(x, …)`: subtracts the mean of the train rows and divides by their population deviation, for each
+/// element of a row. Elements that are constant over the train rows stay as they are.
+pub fn standardize(call: &Call, table: &mut Table) -> Fallible<()> {
+    for column in float_columns(call, table)? {
+        if let Some(diagnostic) = still_missing(&table.columns[column], call) {
+            return Err(vec![diagnostic]);
+        }
+        rescale(table, column, |count, rows| {
+            let mut mean = rows.fold(|total, v| *total += v);
+            mean.iter_mut().for_each(|m| *m /= count);
+            let mut squares = rows.fold_with(&mean, |total, v, m| *total += (v - m) * (v - m));
+            squares.iter_mut().for_each(|s| *s = (*s / count).sqrt());
+            Affine { shift: mean, factor: squares }
+        });
+    }
+    Ok(())
+}
+
+/// `normalize(x, …)`: maps the smallest and largest value of the train rows to 0 and 1, for each element of a row.
+pub fn normalize(call: &Call, table: &mut Table) -> Fallible<()> {
+    for column in float_columns(call, table)? {
+        if let Some(diagnostic) = still_missing(&table.columns[column], call) {
+            return Err(vec![diagnostic]);
+        }
+        rescale(table, column, |_, rows| {
+            let low = rows.fold_from(f64::INFINITY, |low, v| *low = low.min(v));
+            let high = rows.fold_from(f64::NEG_INFINITY, |high, v| *high = high.max(v));
+            let factor = high.iter().zip(&low).map(|(high, low)| high - low).collect();
+            Affine { shift: low, factor }
+        });
+    }
+    Ok(())
+}
+
+/// `one_hot(label, …)`: a class label becomes a float vector with a 1 at the class.
+pub fn one_hot(call: &Call, table: &mut Table) -> Fallible<()> {
+    for (index, span) in named_columns(call, table)? {
+        let stored = &mut table.columns[index];
+        let name = &stored.column.name;
+        let Some(classes) = stored.column.classes.filter(|_| stored.column.shape.is_empty()) else {
+            return Err(vec![
+                error("E0409", format!("'{name}' is not a class label"))
+                    .at(span, "'one_hot' needs a column of class labels")
+                    .note(format!("{name}: {}", type_of(stored))),
+            ]);
+        };
+        stored.values = match std::mem::replace(&mut stored.values, Values::Unread) {
+            Values::I32(labels) => Values::OneHot(labels),
+            Values::Bytes { data, .. } => Values::OneHot(data.into_iter().map(i32::from).collect()),
+            other => other,
+        };
+        stored.column.is_float = true;
+        stored.column.shape = vec![classes];
+        stored.column.classes = None;
+    }
+    Ok(())
+}
+
+/// `flatten(image, …)`: one axis instead of several.
+pub fn flatten(call: &Call, table: &mut Table) -> Fallible<()> {
+    for (index, _) in named_columns(call, table)? {
+        let stored = &mut table.columns[index];
+        stored.column.shape = vec![stored.width()];
+    }
+    Ok(())
+}
+
+/// The columns that a step names, with the spans of the names.
+fn named_columns(call: &Call, table: &Table) -> Fallible<Vec<(usize, crate::source::Span)>> {
+    let names: Vec<&str> = table.columns.iter().map(|c| c.column.name.as_str()).collect();
+    let mut found = vec![];
+    let mut errors: Vec<Diagnostic> = vec![];
+    for arg in &call.args {
+        if let Some(name) = &arg.name {
+            errors.push(bad(arg, format!("'{}' has no argument '{name}'", call.name), "not expected"));
+            continue;
+        }
+        let (Value::Name(name) | Value::Str(name)) = &arg.value else {
+            errors.push(bad(
+                arg,
+                format!("'{}' takes columns", call.name),
+                format!("this is {}", describe(&arg.value)),
+            ));
+            continue;
+        };
+        match names.iter().position(|n| n == name) {
+            Some(index) => found.push((index, arg.span)),
+            None => errors.push(
+                Diagnostic { code: "E0404", ..unknown("column", name, &names) }
+                    .at(arg.span, "the data has no such column"),
+            ),
+        }
+    }
+    if call.args.is_empty() {
+        let title = format!("'{}' needs the name of a column", call.name);
+        errors.push(
+            error("E0407", title).at(call.span, "no column given").help(format!("columns: {}", names.join(", "))),
+        );
+    }
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+pub fn float_columns(call: &Call, table: &Table) -> Fallible<Vec<usize>> {
+    let columns = named_columns(call, table)?;
+    for (index, span) in &columns {
+        let stored = &table.columns[*index];
+        if !stored.column.is_float {
+            return Err(vec![
+                error("E0409", format!("'{}' is not a float column", stored.column.name))
+                    .at(*span, format!("'{}' needs floats", call.name))
+                    .note(format!("{}: {}", stored.column.name, type_of(stored))),
+            ]);
+        }
+    }
+    Ok(columns.into_iter().map(|(index, _)| index).collect())
+}
+
+fn type_of(stored: &Stored) -> String {
+    let kind = if stored.column.is_float { "float" } else { "int" };
+    if stored.column.shape.is_empty() { kind.into() } else { format!("{kind}{:?}", stored.column.shape) }
+}
+
+/// The train rows of one column, for statistics of each element.
+struct TrainRows<'a> {
+    stored: &'a Stored,
+    rows: &'a [u32],
+}
+
+impl TrainRows<'_> {
+    fn fold(&self, f: impl Fn(&mut f64, f64)) -> Vec<f64> {
+        self.fold_from(0.0, f)
+    }
+
+    fn fold_from(&self, start: f64, f: impl Fn(&mut f64, f64)) -> Vec<f64> {
+        let mut totals = vec![start; self.stored.width()];
+        self.each(|values| totals.iter_mut().zip(values).for_each(|(total, v)| f(total, *v)));
+        totals
+    }
+
+    fn fold_with(&self, with: &[f64], f: impl Fn(&mut f64, f64, f64)) -> Vec<f64> {
+        let mut totals = vec![0.0; self.stored.width()];
+        self.each(|values| {
+            totals.iter_mut().zip(values).zip(with).for_each(|((total, v), with)| f(total, *v, *with));
+        });
+        totals
+    }
+
+    fn each(&self, mut f: impl FnMut(&[f64])) {
+        let mut values = vec![0.0; self.stored.width()];
+        for row in self.rows {
+            self.stored.row_f64(*row as usize, &mut values);
+            f(&values);
+        }
+    }
+}
+
+/// Applies `(v - shift) / factor` with statistics of the train rows; nothing to do when only shapes are read.
+fn rescale(table: &mut Table, column: usize, statistics: impl Fn(f64, &TrainRows) -> Affine) {
+    let stored = &mut table.columns[column];
+    if matches!(stored.values, Values::Unread) {
+        return;
+    }
+    let rows = TrainRows { stored, rows: &table.train };
+    let mut affine = statistics(rows.rows.len() as f64, &rows);
+    for (shift, factor) in affine.shift.iter_mut().zip(&mut affine.factor) {
+        // A constant element would become 0/0. Rounding in the mean can leave a tiny deviation; far below the mean's
+        // own precision it is a constant too.
+        if *factor <= shift.abs() * 1e-14 {
+            (*shift, *factor) = (0.0, 1.0);
+        }
+    }
+    apply(stored, affine);
+}
+
+fn apply(stored: &mut Stored, affine: Affine) {
+    let width = stored.width();
+    if let Values::Bytes { affine: earlier, .. } = &mut stored.values {
+        // Stay bytes: (( v - a) / b - c) / d = (v - (a + b c)) / (b d).
+        *earlier = Some(match earlier.take() {
+            None => affine,
+            Some(first) => Affine {
+                shift: (0..width).map(|i| first.shift[i] + first.factor[i] * affine.shift[i]).collect(),
+                factor: (0..width).map(|i| first.factor[i] * affine.factor[i]).collect(),
+            },
+        });
+        return;
+    }
+    if width == 0 {
+        return;
+    }
+    let mut values = match std::mem::replace(&mut stored.values, Values::Unread) {
+        Values::F64(values) => values,
+        Values::F32(values) => values.into_iter().map(f64::from).collect(),
+        Values::I32(values) => values.into_iter().map(f64::from).collect(),
+        Values::OneHot(labels) => {
+            let mut values = vec![0.0; labels.len() * width];
+            labels.iter().enumerate().for_each(|(row, label)| values[row * width + *label as usize] = 1.0);
+            values
+        }
+        Values::Bytes { .. } | Values::Unread => return,
+    };
+    for row in values.chunks_exact_mut(width) {
+        for ((v, shift), factor) in row.iter_mut().zip(&affine.shift).zip(&affine.factor) {
+            *v = (*v - shift) / factor;
+        }
+    }
+    stored.values = Values::F64(values);
+}

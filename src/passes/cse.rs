@@ -1,0 +1,76 @@
+//! Common subexpressions: nodes of the same operation, type and operands become one, the first.
+
+use crate::ir::{Binary, Graph, Node, NodeId, Op};
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::{Hash, Hasher};
+
+pub fn run(graph: &mut Graph) -> bool {
+    let old = std::mem::take(graph);
+    let mut new = Graph { nodes: Vec::with_capacity(old.nodes.len()), inputs: old.inputs, outputs: old.outputs };
+    let mut places: Vec<NodeId> = Vec::with_capacity(old.nodes.len());
+    let mut known: FxHashMap<u64, Vec<NodeId>> = FxHashMap::default();
+    for mut node in old.nodes {
+        for arg in &mut node.args {
+            *arg = places[arg.index()];
+        }
+        let same_hash = known.entry(hash(&node)).or_default();
+        let place = match same_hash.iter().find(|id| same(new.node(**id), &node)) {
+            Some(id) => *id,
+            None => {
+                new.nodes.push(node);
+                let id = NodeId(new.nodes.len() as u32 - 1);
+                same_hash.push(id);
+                id
+            }
+        };
+        places.push(place);
+    }
+    let changed = new.nodes.len() < places.len();
+    for output in &mut new.outputs {
+        output.node = places[output.node.index()];
+    }
+    *graph = new;
+    changed
+}
+
+/// Operands in an order that does not matter are compared sorted.
+fn operands(node: &Node) -> Vec<NodeId> {
+    let mut args = node.args.clone();
+    if let Op::Binary(Binary::Add | Binary::Mul | Binary::Max | Binary::Min | Binary::And | Binary::Or) = node.op {
+        args.sort_unstable();
+    }
+    args
+}
+
+fn same(a: &Node, b: &Node) -> bool {
+    a.ty == b.ty && operands(a) == operands(b) && same_op(&a.op, &b.op)
+}
+
+/// Constants by their bits: -0 is not 0, and a NaN is itself.
+fn same_op(a: &Op, b: &Op) -> bool {
+    match (a, b) {
+        (Op::Const(x), Op::Const(y)) => x.to_bits() == y.to_bits(),
+        (Op::Dense(x), Op::Dense(y)) => {
+            x.len() == y.len() && x.iter().zip(y.iter()).all(|(x, y)| x.to_bits() == y.to_bits())
+        }
+        _ => a == b,
+    }
+}
+
+/// Equal nodes have equal hashes; attributes that seldom distinguish nodes are left to `same`.
+fn hash(node: &Node) -> u64 {
+    let mut state = FxHasher::default();
+    node.op.name().hash(&mut state);
+    node.ty.hash(&mut state);
+    operands(node).hash(&mut state);
+    match &node.op {
+        Op::Input(index) => index.hash(&mut state),
+        Op::Const(value) => value.to_bits().hash(&mut state),
+        Op::Dense(values) => values.iter().for_each(|v| v.to_bits().hash(&mut state)),
+        Op::RandomBits { stream } => stream.hash(&mut state),
+        Op::Slice { start, .. } => start.hash(&mut state),
+        Op::Pad { low, .. } => low.hash(&mut state),
+        _ => {}
+    }
+    state.finish()
+}

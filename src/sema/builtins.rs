@@ -1,0 +1,146 @@
+//! The primitives as the language names them. Everything else is written in `stdlib/*.opt`.
+
+use crate::ir::{ArgKind, Binary, ReduceKind, Unary};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    /// `exp(x)`, …
+    Unary(Unary),
+    /// `maximum(a, b)`, `minimum(a, b)`
+    Binary(Binary),
+    /// `where(c, a, b)`
+    Where,
+    /// `sum(x, axis = all, keep = false)`, `prod`, `max`, `min`
+    Reduce(ReduceKind),
+    /// `all.sum(x)`: over every tensor of the group that an optimizer updates.
+    GroupReduce(ReduceKind),
+    GroupMean,
+    GroupNorm,
+    /// `argmax(x, axis)`
+    Arg(ArgKind),
+    /// `cumsum(x, axis, reverse = false)`, `cumprod`, `cummax`, `cummin`
+    Cumulative(ReduceKind),
+    /// `argsort(x, axis, descending = false)`
+    ArgSort,
+    /// `gather(x, index, axis = 0)`
+    Gather,
+    /// `scatter_add(base, index, updates, axis = 0)`
+    ScatterAdd,
+    /// `reshape(x, [a, -1])`
+    Reshape,
+    /// `transpose(x, [1, 0])`; without a list the last two axes are swapped.
+    Transpose,
+    /// `broadcast(x, [a, b])`
+    Broadcast,
+    /// `concat([a, b], axis = 0)`
+    Concat,
+    /// `flip(x, axis)`
+    Flip,
+    /// `pad(x, low = [..], high = [..], value = 0)`
+    Pad,
+    /// `indices(shape, axis)`: each element's position along an axis, as ints.
+    Indices,
+    /// `shape(x)`, `rank(x)`, `size(x, axis = all)`
+    Shape,
+    Rank,
+    Size,
+    /// `random_unit(shape)`: uniform in [0, 1).
+    RandomUnit,
+    /// `float(x)`, `int(x)`, `bool(x)`
+    ToFloat,
+    ToInt,
+    ToBool,
+    StopGradient,
+    /// `len(list)`
+    Len,
+    /// `params(part)`: the list of a model's parameters.
+    Params,
+    /// `stack(n, layer)`
+    Stack,
+    /// `load("file.npz", "key")`: an initializer that reads a file.
+    Load,
+    /// `assert(condition, "text")`: a compile-time check of hyper-parameters and shapes.
+    Assert,
+}
+
+/// Numbers with names.
+pub const NAMED_CONSTANTS: &[(&str, f64)] =
+    &[("pi", std::f64::consts::PI), ("e", std::f64::consts::E), ("inf", f64::INFINITY), ("nan", f64::NAN)];
+
+const TABLE: &[(&str, Builtin)] = &[
+    ("neg", Builtin::Unary(Unary::Neg)),
+    ("abs", Builtin::Unary(Unary::Abs)),
+    ("sign", Builtin::Unary(Unary::Sign)),
+    ("exp", Builtin::Unary(Unary::Exp)),
+    ("expm1", Builtin::Unary(Unary::Expm1)),
+    ("log", Builtin::Unary(Unary::Log)),
+    ("log1p", Builtin::Unary(Unary::Log1p)),
+    ("sqrt", Builtin::Unary(Unary::Sqrt)),
+    ("rsqrt", Builtin::Unary(Unary::Rsqrt)),
+    ("sin", Builtin::Unary(Unary::Sin)),
+    ("cos", Builtin::Unary(Unary::Cos)),
+    ("atan", Builtin::Unary(Unary::Atan)),
+    ("tanh", Builtin::Unary(Unary::Tanh)),
+    ("logistic", Builtin::Unary(Unary::Logistic)),
+    ("erf", Builtin::Unary(Unary::Erf)),
+    ("floor", Builtin::Unary(Unary::Floor)),
+    ("ceil", Builtin::Unary(Unary::Ceil)),
+    ("round", Builtin::Unary(Unary::Round)),
+    ("is_finite", Builtin::Unary(Unary::IsFinite)),
+    ("maximum", Builtin::Binary(Binary::Max)),
+    ("minimum", Builtin::Binary(Binary::Min)),
+    ("where", Builtin::Where),
+    ("sum", Builtin::Reduce(ReduceKind::Sum)),
+    ("prod", Builtin::Reduce(ReduceKind::Prod)),
+    ("max", Builtin::Reduce(ReduceKind::Max)),
+    ("min", Builtin::Reduce(ReduceKind::Min)),
+    ("all.sum", Builtin::GroupReduce(ReduceKind::Sum)),
+    ("all.max", Builtin::GroupReduce(ReduceKind::Max)),
+    ("all.min", Builtin::GroupReduce(ReduceKind::Min)),
+    ("all.mean", Builtin::GroupMean),
+    ("all.norm", Builtin::GroupNorm),
+    ("argmax", Builtin::Arg(ArgKind::Max)),
+    ("argmin", Builtin::Arg(ArgKind::Min)),
+    ("cumsum", Builtin::Cumulative(ReduceKind::Sum)),
+    ("cumprod", Builtin::Cumulative(ReduceKind::Prod)),
+    ("cummax", Builtin::Cumulative(ReduceKind::Max)),
+    ("cummin", Builtin::Cumulative(ReduceKind::Min)),
+    ("argsort", Builtin::ArgSort),
+    ("gather", Builtin::Gather),
+    ("scatter_add", Builtin::ScatterAdd),
+    ("reshape", Builtin::Reshape),
+    ("transpose", Builtin::Transpose),
+    ("broadcast", Builtin::Broadcast),
+    ("concat", Builtin::Concat),
+    ("flip", Builtin::Flip),
+    ("pad", Builtin::Pad),
+    ("indices", Builtin::Indices),
+    ("shape", Builtin::Shape),
+    ("rank", Builtin::Rank),
+    ("size", Builtin::Size),
+    ("random_unit", Builtin::RandomUnit),
+    ("float", Builtin::ToFloat),
+    ("int", Builtin::ToInt),
+    ("bool", Builtin::ToBool),
+    ("stop_gradient", Builtin::StopGradient),
+    ("len", Builtin::Len),
+    ("params", Builtin::Params),
+    ("stack", Builtin::Stack),
+    ("load", Builtin::Load),
+    ("assert", Builtin::Assert),
+];
+
+impl Builtin {
+    pub fn from_name(name: &str) -> Option<Builtin> {
+        TABLE.iter().find(|(n, _)| *n == name).map(|(_, b)| *b)
+    }
+
+    pub fn name(self) -> &'static str {
+        TABLE.iter().find(|(_, b)| *b == self).map_or("?", |(n, _)| n)
+    }
+
+    /// Names that are called directly (not `all.…`).
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().map(|(n, _)| *n).filter(|n| !n.contains('.'))
+    }
+}

@@ -1,0 +1,120 @@
+//! `data` items to plain pipelines: the data module knows the sources and steps, not the syntax tree.
+
+use super::{Elab, R};
+use crate::data::spec::{Arg as SpecArg, Call, Pipeline, Value as SpecValue};
+use crate::diag::{error, suggest};
+use crate::sema::value::Value;
+use crate::source::Span;
+use crate::syntax::ast::{Arg, Expr, ExprKind, Train, UnOp};
+
+impl Elab<'_> {
+    /// The pipeline that a train item's `on` names, or spells out.
+    pub fn train_data(&mut self, train: &Train) -> R<Pipeline> {
+        let ExprKind::Name(name) = &train.data.kind else {
+            return self.pipeline("data", &train.data);
+        };
+        let modules = self.modules;
+        match modules.data(name) {
+            Some(item) => self.pipeline(name, &item.value),
+            None => {
+                let known: Vec<&str> = modules.data_names().collect();
+                Err(self.fail(
+                    error("E0201", format!("unknown data '{name}'"))
+                        .at(train.data.span, "no data item of this name")
+                        .maybe_help(suggest(name, known)),
+                ))
+            }
+        }
+    }
+
+    pub fn pipeline(&mut self, name: &str, expr: &Expr) -> R<Pipeline> {
+        let mut steps = vec![];
+        let mut source = expr;
+        while let ExprKind::Pipe(left, right) = &source.kind {
+            steps.push(self.data_call(right)?);
+            source = left;
+        }
+        steps.reverse();
+        Ok(Pipeline { name: name.into(), source: self.data_call(source)?, steps, span: expr.span })
+    }
+
+    fn data_call(&mut self, expr: &Expr) -> R<Call> {
+        let (callee, args): (&Expr, &[Arg]) = match &expr.kind {
+            ExprKind::Call(callee, args) => (callee, args),
+            _ => (expr, &[]),
+        };
+        let Some(name) = dotted(callee) else {
+            return Err(self.fail(
+                error("E0407", "expected a data source or a step").at(expr.span, "for example `csv(\"file.csv\", …)`"),
+            ));
+        };
+        let mut out = vec![];
+        for arg in args {
+            let value = self.data_value(&arg.value)?;
+            out.push(SpecArg { name: arg.name.as_ref().map(|n| n.name.clone()), value, span: arg.value.span });
+        }
+        Ok(Call { name, args: out, span: expr.span })
+    }
+
+    /// Constants and hyper-parameters by value; other names stand for columns.
+    fn data_value(&mut self, expr: &Expr) -> R<SpecValue> {
+        Ok(match &expr.kind {
+            ExprKind::Int(v) => SpecValue::Int(*v),
+            ExprKind::Float(v) => SpecValue::Float(*v),
+            ExprKind::Bool(v) => SpecValue::Bool(*v),
+            ExprKind::Str(v) => SpecValue::Str(v.clone()),
+            ExprKind::List(items) | ExprKind::Tuple(items) => {
+                let items: R<Vec<SpecValue>> = items.iter().map(|e| self.data_value(e)).collect();
+                SpecValue::List(items?)
+            }
+            ExprKind::Unary(UnOp::Neg, x) => match self.data_value(x)? {
+                SpecValue::Int(v) => SpecValue::Int(-v),
+                SpecValue::Float(v) => SpecValue::Float(-v),
+                _ => return Err(self.not_data(expr.span)),
+            },
+            ExprKind::Name(name) => match self.local(name).cloned().or_else(|| self.data_constant(expr)) {
+                Some(Value::Int(v)) => SpecValue::Int(v),
+                Some(Value::Float(v)) => SpecValue::Float(v),
+                Some(Value::Bool(v)) => SpecValue::Bool(v),
+                Some(Value::Str(v)) => SpecValue::Str(v.to_string()),
+                _ => SpecValue::Name(name.clone()),
+            },
+            ExprKind::Call(..) => SpecValue::Call(Box::new(self.data_call(expr)?)),
+            ExprKind::Field(..) => match dotted(expr) {
+                Some(name) => SpecValue::Name(name),
+                None => return Err(self.not_data(expr.span)),
+            },
+            ExprKind::Binary(..) => match self.expr(expr)? {
+                Value::Int(v) => SpecValue::Int(v),
+                Value::Float(v) => SpecValue::Float(v),
+                _ => return Err(self.not_data(expr.span)),
+            },
+            _ => return Err(self.not_data(expr.span)),
+        })
+    }
+
+    fn data_constant(&mut self, expr: &Expr) -> Option<Value> {
+        let ExprKind::Name(name) = &expr.kind else { return None };
+        let module = self.frame().module;
+        match self.modules.lookup(module, name)? {
+            crate::sema::modules::Global::Const(_) => self.expr(expr).ok(),
+            crate::sema::modules::Global::Def(_) => None,
+        }
+    }
+
+    fn not_data(&mut self, at: Span) -> super::Failed {
+        self.fail(
+            error("E0407", "not a value for a data source")
+                .at(at, "expected a number, a string, a list or a column's name"),
+        )
+    }
+}
+
+/// `synthetic.digits` as one name.
+fn dotted(expr: &Expr) -> Option<String> {
+    match &expr.kind {
+        ExprKind::Name(name) => Some(name.clone()),
+        ExprKind::Field(base, name) => Some(format!("{}.{}", dotted(base)?, name.name)),
+        _ => None,
+    }
+}

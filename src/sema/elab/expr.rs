@@ -1,0 +1,191 @@
+//! Expressions.
+
+use super::ops::Operand;
+use super::{Elab, Failed, R};
+use crate::diag::{error, suggest};
+use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
+use crate::sema::modules::{Global, Modules};
+use crate::sema::value::{Axes, Value};
+use crate::source::Span;
+use crate::syntax::ast::{BinOp, Block, Expr, ExprKind, Ident};
+use std::rc::Rc;
+
+impl Elab<'_> {
+    pub fn expr(&mut self, expr: &Expr) -> R<Value> {
+        match &expr.kind {
+            ExprKind::Int(v) => Ok(Value::Int(*v)),
+            ExprKind::Float(v) => Ok(Value::Float(*v)),
+            ExprKind::Str(v) => Ok(Value::Str(v.as_str().into())),
+            ExprKind::Bool(v) => Ok(Value::Bool(*v)),
+            ExprKind::Name(name) => self.name(name, expr.span),
+            ExprKind::List(items) => Ok(Value::list(self.exprs(items)?)),
+            ExprKind::Tuple(items) => Ok(Value::Tuple(Rc::new(self.exprs(items)?))),
+            ExprKind::Unary(op, x) => {
+                let x = self.operand(x)?;
+                self.unary(*op, x, expr.span)
+            }
+            ExprKind::Binary(op, a, b) => self.binary_expr(*op, a, b, expr.span),
+            ExprKind::Pipe(x, f) => self.pipe(x, f, expr.span),
+            ExprKind::Call(callee, args) => self.call(callee, args, expr.span),
+            ExprKind::Index(base, items) => {
+                let base = self.operand(base)?;
+                self.index(base, items, expr.span)
+            }
+            ExprKind::Field(base, name) => self.field(base, name, expr.span),
+            ExprKind::If(cond, then, otherwise) => self.if_value(cond, then, otherwise.as_ref(), expr.span),
+            ExprKind::Range(a, b) => {
+                let (a, b) = (self.static_int(a)?, self.static_int(b)?);
+                Ok(Value::Range(a, b))
+            }
+        }
+    }
+
+    /// All values, so that every erroneous one is reported.
+    fn exprs(&mut self, items: &[Expr]) -> R<Vec<Value>> {
+        let values: Vec<R<Value>> = items.iter().map(|e| self.expr(e)).collect();
+        values.into_iter().collect()
+    }
+
+    pub fn operand(&mut self, expr: &Expr) -> R<Operand> {
+        Ok(Operand { value: self.expr(expr)?, span: expr.span })
+    }
+
+    fn binary_expr(&mut self, op: BinOp, a: &Expr, b: &Expr, span: Span) -> R<Value> {
+        // `rank(x) == 2 and shape(x)[1] > 3`: the right side may make no sense when the left is false.
+        let left = self.operand(a);
+        match (&left, op) {
+            (Ok(Operand { value: Value::Bool(false), .. }), BinOp::And) => return Ok(Value::Bool(false)),
+            (Ok(Operand { value: Value::Bool(true), .. }), BinOp::Or) => return Ok(Value::Bool(true)),
+            _ => {}
+        }
+        let right = self.operand(b);
+        self.binary(op, left?, right?, span)
+    }
+
+    fn name(&mut self, name: &str, span: Span) -> R<Value> {
+        if let Some(value) = self.local(name) {
+            return match value {
+                Value::Poison => Err(Failed::Reported),
+                value => Ok(value.clone()),
+            };
+        }
+        if let Some(dim) = self.frame().dims.get(name) {
+            return Ok(Value::Int(dim.size as i64));
+        }
+        match name {
+            "training" => return Ok(Value::Bool(self.training)),
+            "all" => return Ok(Value::Axes(Axes::All)),
+            "but_last" => return Ok(Value::Axes(Axes::ButLast)),
+            _ => {}
+        }
+        let module = self.frame().module;
+        match self.modules.lookup(module, name) {
+            Some(Global::Def(def)) => return Ok(Value::Def(def)),
+            Some(Global::Const(def)) => return self.constant(def),
+            None => {}
+        }
+        if let Some((_, value)) = NAMED_CONSTANTS.iter().find(|(n, _)| *n == name) {
+            return Ok(Value::Float(*value));
+        }
+        if let Some(builtin) = Builtin::from_name(name) {
+            return Ok(Value::Builtin(builtin));
+        }
+        Err(self.unknown_name(name, span))
+    }
+
+    fn unknown_name(&mut self, name: &str, span: Span) -> Failed {
+        let module = self.frame().module;
+        let frame = self.frames.last().expect("elaboration happens inside a frame");
+        let locals = frame.scopes.iter().flat_map(|s| s.keys()).map(String::as_str);
+        let dims = frame.dims.keys().map(String::as_str);
+        let globals = self.modules.module(module).scope.keys().map(String::as_str);
+        let help = unknown_name_help(name, locals.chain(dims).chain(globals));
+        self.fail(error("E0201", format!("unknown name '{name}'")).at(span, "not defined here").maybe_help(help))
+    }
+
+    /// A `const`, evaluated in its own module.
+    fn constant(&mut self, def: crate::sema::modules::DefId) -> R<Value> {
+        let constant = self.modules.constant(def);
+        let title = format!("const {}", constant.name.name);
+        if self.frames.len() > super::MAX_DEPTH {
+            return Err(self.fail(
+                error("E0214", format!("'{}' is defined by itself", constant.name.name)).at(constant.name.span, "here"),
+            ));
+        }
+        let frame = self.new_frame(def.module, super::FrameKind::Eval, title, String::new());
+        self.frames.push(frame);
+        let value = self.expr(&constant.value);
+        self.frames.pop();
+        value
+    }
+
+    fn field(&mut self, base: &Expr, name: &Ident, span: Span) -> R<Value> {
+        let value = self.expr(base)?;
+        match value {
+            Value::Axes(Axes::All) => match Builtin::from_name(&format!("all.{}", name.name)) {
+                Some(builtin) => Ok(Value::Builtin(builtin)),
+                None => Err(self.fail(
+                    error("E0201", format!("there is no reduction 'all.{}'", name.name))
+                        .at(name.span, "unknown")
+                        .note("over all tensors: all.sum, all.mean, all.max, all.min, all.norm"),
+                )),
+            },
+            Value::Instance(instance) => {
+                let path = self.path_of(&instance);
+                Ok(Value::Part(format!("{path}.{}", name.name).into()))
+            }
+            Value::Part(path) => Ok(Value::Part(format!("{path}.{}", name.name).into())),
+            other => {
+                let found = self.type_text(&other);
+                Err(self.fail(
+                    error("E0204", format!("{found} has no part '{}'", name.name)).at(span, "in this expression"),
+                ))
+            }
+        }
+    }
+
+    fn if_value(&mut self, cond: &Expr, then: &Block, otherwise: Option<&Block>, span: Span) -> R<Value> {
+        let Some(otherwise) = otherwise else {
+            return Err(self.fail(error("E0212", "an 'if' that gives a value needs an 'else'").at(span, "here")));
+        };
+        let c = self.operand(cond)?;
+        if let Value::Bool(c) = c.value {
+            return self.block(if c { then } else { otherwise });
+        }
+        self.run_time_if(c, then, Some(otherwise), span)
+    }
+
+    /// The truth of a compile-time condition; `None` if it is a run-time value.
+    pub fn static_bool(&mut self, c: &Operand) -> Option<bool> {
+        match c.value {
+            Value::Bool(b) => Some(b),
+            _ => None,
+        }
+    }
+
+    pub fn static_int(&mut self, expr: &Expr) -> R<i64> {
+        match self.expr(expr)? {
+            Value::Int(v) => Ok(v),
+            Value::Poison => Err(Failed::Reported),
+            other => {
+                let found = self.type_text(&other);
+                Err(self.fail(
+                    error("E0211", "expected an integer known at compile time")
+                        .at(expr.span, format!("this is {found}")),
+                ))
+            }
+        }
+    }
+}
+
+/// The nearest name in scope, or the `use` that brings the name in.
+pub fn unknown_name_help<'a>(name: &str, in_scope: impl Iterator<Item = &'a str>) -> Option<String> {
+    if let Some(module) = Modules::library_home(name) {
+        return Some(format!("the library has it: add `use {module}.{name}`"));
+    }
+    let mut names: Vec<&'a str> = in_scope.collect();
+    names.extend(Builtin::names().map(|n| -> &'a str { n }));
+    names.push("training");
+    names.sort_unstable();
+    suggest(name, names)
+}

@@ -1,0 +1,347 @@
+//! Elaboration: walks the syntax tree with concrete hyper-parameters and shapes, checks every use of a definition, and
+//! writes the tensor IR it stands for.
+//!
+//! Generic definitions are checked at each use with the dimensions solved there. An error is reported where it is
+//! found; the value of the erroneous statement becomes [`Value::Poison`], which silences what follows from it, so that
+//! all independent errors of a file appear in one run.
+
+pub mod apply;
+mod builtin;
+mod data;
+mod dims;
+mod expr;
+mod index;
+pub mod ops;
+mod optimizer;
+mod stmt;
+mod train;
+
+use super::modules::{DefId, ModuleId, Modules};
+use super::value::{Instance, Layout, Tensor, Value};
+use crate::diag::Diagnostic;
+use crate::ir::build::Builder;
+use crate::ir::{DType, Graph, InputKind, NodeId, Type};
+use crate::source::{SourceMap, Span};
+use crate::syntax::ast::DefKind;
+use indexmap::IndexMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub use expr::unknown_name_help;
+pub use train::{BuildOptions, TrainSource, program};
+
+/// Why an expression has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// A diagnostic was emitted (or follows from one that was).
+    Reported,
+    /// The optimizer's rule is not elementwise: it needs the tensor's own shape, so it is instantiated per tensor.
+    NeedsShape,
+}
+
+pub type R<T> = Result<T, Failed>;
+
+/// A solved dimension variable and where its value came from.
+#[derive(Clone, Debug)]
+pub struct DimBinding {
+    pub size: usize,
+    pub span: Span,
+    /// `x: float[128, 784]`
+    pub origin: String,
+}
+
+/// The activation of one definition (or of the train item's body).
+pub struct Frame {
+    pub module: ModuleId,
+    pub kind: FrameKind,
+    /// For messages: `layer Dense`.
+    pub title: String,
+    /// Prefix of the paths of parameters, states and layers made here.
+    pub path: String,
+    pub scopes: Vec<HashMap<String, Value>>,
+    pub dims: HashMap<String, DimBinding>,
+    /// The axes that `..` stands for, once solved.
+    pub rest: Option<Vec<usize>>,
+    /// Hyper-parameters (not inputs): an `if` on them is decided at compile time.
+    pub used_paths: HashSet<String>,
+    pub anonymous: HashMap<String, usize>,
+    /// How many random tensors were drawn here so far: part of a tensor's stream number.
+    pub randoms: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameKind {
+    Def(DefKind),
+    /// The body of a train item.
+    Train,
+    /// `optc eval` and `test` blocks.
+    Eval,
+}
+
+/// A parameter of the model.
+pub struct ParamSlot {
+    pub node: NodeId,
+    pub ty: Type,
+    pub init: Value,
+    pub span: Span,
+}
+
+/// Whose state it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateOwner {
+    Model,
+    Optimizer,
+    Metric,
+}
+
+/// A carried value: its input in this graph, and what it has become so far.
+pub struct StateSlot {
+    pub input: NodeId,
+    pub current: Tensor,
+    pub init: StateInit,
+    pub owner: StateOwner,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum StateInit {
+    /// A number in every element.
+    Fill(f64),
+    /// An initializer, applied to the state's shape.
+    Init(Value),
+}
+
+/// One group of parameters that a rule updates at once, tensors end to end.
+#[derive(Clone, Debug)]
+pub struct FlatGroup {
+    pub offsets: Arc<Vec<usize>>,
+}
+
+impl FlatGroup {
+    pub fn elements(&self) -> usize {
+        self.offsets.last().copied().unwrap_or(0)
+    }
+
+    pub fn tensors(&self) -> usize {
+        self.offsets.len() - 1
+    }
+}
+
+pub struct Elab<'a> {
+    pub modules: &'a Modules,
+    pub sources: &'a SourceMap,
+    pub graph: Graph,
+    /// What `float` means in this run.
+    pub float: DType,
+    pub training: bool,
+    pub diags: Vec<Diagnostic>,
+    pub frames: Vec<Frame>,
+    pub params: IndexMap<String, ParamSlot>,
+    pub states: IndexMap<String, StateSlot>,
+    /// Values of run-time hyper-parameters, by input name.
+    pub hypers: IndexMap<String, (f64, NodeId)>,
+    pub loads: Vec<super::program::Load>,
+    pub layers: Vec<super::program::LayerRow>,
+    pub reports: Vec<(super::program::Report, NodeId)>,
+    /// Set while an optimizer's rule runs once for a whole group.
+    pub flat: Option<FlatGroup>,
+    /// Set while a rule runs for one tensor: its shape, and what tells its states apart (`/net.fc.w`).
+    pub update_shape: Option<Vec<usize>>,
+    pub update_suffix: String,
+    /// Paths of the tensors of the group under update.
+    pub group_paths: Vec<String>,
+    /// `optc eval`: parameters take their starting values in the same graph.
+    pub inline_params: bool,
+    named_inputs: HashMap<String, NodeId>,
+    pub steps: Vec<train::Minimized>,
+}
+
+/// Calls deeper than this are a recursion that does not end: definitions are instantiated, not called.
+const MAX_DEPTH: usize = 64;
+
+impl<'a> Elab<'a> {
+    pub fn new(modules: &'a Modules, sources: &'a SourceMap, float: DType) -> Elab<'a> {
+        Elab {
+            modules,
+            sources,
+            graph: Graph::new(),
+            float,
+            training: false,
+            diags: vec![],
+            frames: vec![],
+            params: IndexMap::new(),
+            states: IndexMap::new(),
+            hypers: IndexMap::new(),
+            loads: vec![],
+            layers: vec![],
+            reports: vec![],
+            flat: None,
+            update_shape: None,
+            update_suffix: String::new(),
+            group_paths: vec![],
+            inline_params: false,
+            named_inputs: HashMap::new(),
+            steps: vec![],
+        }
+    }
+
+    /// Records a diagnostic (once) and gives the token that says so.
+    pub fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
+        let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
+        if !self.diags.iter().any(known) {
+            self.diags.push(diagnostic);
+        }
+        Failed::Reported
+    }
+
+    pub fn build(&mut self, span: Span) -> Builder<'_> {
+        Builder::new(&mut self.graph, span)
+    }
+
+    pub fn frame(&mut self) -> &mut Frame {
+        self.frames.last_mut().expect("elaboration happens inside a frame")
+    }
+
+    pub fn new_frame(&self, module: ModuleId, kind: FrameKind, title: String, path: String) -> Frame {
+        Frame {
+            module,
+            kind,
+            title,
+            path,
+            scopes: vec![HashMap::new()],
+            dims: HashMap::new(),
+            rest: None,
+            used_paths: HashSet::new(),
+            anonymous: HashMap::new(),
+            randoms: 0,
+        }
+    }
+
+    pub fn define(&mut self, name: &str, value: Value) {
+        let frame = self.frame();
+        frame.scopes.last_mut().expect("a frame has a scope").insert(name.to_string(), value);
+    }
+
+    /// A local of the current frame.
+    pub fn local(&self, name: &str) -> Option<&Value> {
+        self.frames.last()?.scopes.iter().rev().find_map(|scope| scope.get(name))
+    }
+
+    /// Gives an existing local a new value, in the scope that holds it.
+    pub fn assign(&mut self, name: &str, value: Value) {
+        for scope in self.frame().scopes.iter_mut().rev() {
+            if let Some(slot) = scope.get_mut(name) {
+                *slot = value;
+                return;
+            }
+        }
+    }
+
+    /// A scalar run-time input that exists once in a graph: `t`, the random keys.
+    pub fn shared_input(&mut self, name: &str, dtype: DType, kind: InputKind, span: Span) -> NodeId {
+        if let Some(node) = self.named_inputs.get(name) {
+            return *node;
+        }
+        let node = self.graph.add_input(name, Type::scalar(dtype), kind, span);
+        self.named_inputs.insert(name.to_string(), node);
+        node
+    }
+
+    /// The step counter as a weak scalar, from 1.
+    pub fn step_counter(&mut self, span: Span) -> Tensor {
+        Tensor::weak(self.shared_input("t", DType::F64, InputKind::Step, span))
+    }
+
+    /// A run-time hyper-parameter: changing its value compiles nothing.
+    pub fn hyper_input(&mut self, name: &str, value: f64, span: Span) -> Tensor {
+        if let Some((_, node)) = self.hypers.get(name) {
+            return Tensor::weak(*node);
+        }
+        let node = self.graph.add_input(name, Type::scalar(DType::F64), InputKind::Hyper, span);
+        self.hypers.insert(name.to_string(), (value, node));
+        Tensor::weak(node)
+    }
+
+    /// The tensor's shape in the user's view. Values that stand for many tensors at once have none.
+    pub fn shape_of(&self, tensor: Tensor) -> R<Vec<usize>> {
+        match tensor.layout {
+            Layout::Plain => Ok(self.graph.shape(tensor.node).clone()),
+            _ => Err(Failed::NeedsShape),
+        }
+    }
+
+    /// `float[128, 784]`
+    pub fn type_text(&self, value: &Value) -> String {
+        match value {
+            Value::Tensor(t) if t.weak => "float".into(),
+            Value::Tensor(t) => self.ir_type_text(self.graph.ty(t.node)),
+            Value::Instance(instance) => self.instance_text(instance),
+            Value::Def(def) => self.def_text(*def),
+            other => other.describe(),
+        }
+    }
+
+    pub fn ir_type_text(&self, ty: &Type) -> String {
+        let base = match ty.dtype {
+            d if d == self.float => "float",
+            DType::I32 => "int",
+            d => d.name(),
+        };
+        let dims: Vec<String> = ty.shape.iter().map(usize::to_string).collect();
+        if dims.is_empty() { base.into() } else { format!("{base}[{}]", dims.join(", ")) }
+    }
+
+    pub fn def_text(&self, def: DefId) -> String {
+        let def = self.modules.def(def);
+        format!("{} {}", def.kind.keyword(), def.name.name)
+    }
+
+    pub fn instance_text(&self, instance: &Instance) -> String {
+        format!("{}(…)", self.def_text(instance.def))
+    }
+
+    /// `a.b`, or `b` under an empty prefix.
+    pub fn join(prefix: &str, name: &str) -> String {
+        if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") }
+    }
+
+    /// The path of a layer that has no name yet: by its kind and number, in order of first application.
+    pub fn path_of(&mut self, instance: &Rc<Instance>) -> String {
+        if let Some(path) = instance.path.borrow().as_ref() {
+            return path.clone();
+        }
+        let name = self.modules.def(instance.def).name.name.to_lowercase();
+        let frame = self.frame();
+        let count = frame.anonymous.entry(name.clone()).or_insert(0);
+        *count += 1;
+        let path = Self::join(&frame.path.clone(), &format!("{name}{count}"));
+        *instance.path.borrow_mut() = Some(path.clone());
+        path
+    }
+
+    /// Names an instance by the `let` that holds it; a second instance of the same name gets a number.
+    pub fn name_instance(&mut self, instance: &Instance, name: &str) {
+        if instance.path.borrow().is_some() {
+            return;
+        }
+        let frame = self.frame();
+        let mut path = Self::join(&frame.path.clone(), name);
+        let base = path.clone();
+        let mut number = 2;
+        while !frame.used_paths.insert(path.clone()) {
+            path = format!("{base}_{number}");
+            number += 1;
+        }
+        *instance.path.borrow_mut() = Some(path);
+    }
+
+    /// A stream number for random bits: fixed by the place in the model, not by the order of evaluation.
+    pub fn random_stream(&mut self) -> u32 {
+        let frame = self.frame();
+        frame.randoms += 1;
+        let text = format!("{}#{}", frame.path, frame.randoms);
+        // FNV-1a, 32 bits.
+        text.bytes().fold(0x811c_9dc5, |h: u32, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+    }
+}

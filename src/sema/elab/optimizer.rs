@@ -1,0 +1,378 @@
+//! `minimize`: what is trained by which rule, and the rule's instantiation.
+//!
+//! A rule made of elementwise formulas and whole-tensor reductions runs once for all tensors of its group, which lie end
+//! to end in one arena ([`Layout::Flat`]): one pass over memory, whatever the number of tensors. A rule that asks for a
+//! tensor's own shape is instantiated for each tensor.
+
+use super::apply::Argument;
+use super::builtin::under;
+use super::train::{GroupSpec, Minimized};
+use super::{Elab, Failed, FlatGroup, Frame, FrameKind, R};
+use crate::diag::error;
+use crate::ir::{InputKind, NodeId, Type};
+use crate::sema::program::Report;
+use crate::sema::value::{Layout, Tensor, Value};
+use crate::source::Span;
+use crate::syntax::ast::{DefKind, Expr, ExprKind, Minimize};
+use std::sync::Arc;
+
+impl Elab<'_> {
+    pub fn in_update(&self) -> bool {
+        self.flat.is_some() || self.update_shape.is_some()
+    }
+
+    pub fn minimize(&mut self, m: &Minimize, span: Span) -> R<Value> {
+        if self.frame().kind != FrameKind::Train {
+            return Err(self.fail(error("E0212", "'minimize' belongs in the step of a train item").at(span, "here")));
+        }
+        let loss = self.operand(&m.loss)?;
+        let float = self.float;
+        let loss = self.tensor_of_type(loss.value, float, m.loss.span)?;
+        let shape = self.shape_of(loss)?;
+        if !shape.is_empty() {
+            let found = self.type_text(&Value::Tensor(loss));
+            return Err(self.fail(
+                error("E0203", "what is minimized must be one number")
+                    .at(m.loss.span, format!("this is {found}"))
+                    .help("reduce it: `mean(…)` or `sum(…)`"),
+            ));
+        }
+        let mut specs: Vec<GroupSpec> = vec![];
+        for group in &m.groups {
+            let rule = self.expr(&group.optimizer)?;
+            self.check_rule(&rule, group.optimizer.span)?;
+            let params = self.group_params(group.over.as_ref(), group.filter.as_ref(), &specs, span)?;
+            self.check_overlap(&params, &specs, group.optimizer.span)?;
+            let name = self.name_rule(&rule);
+            specs.push(GroupSpec { name, params, rule, span: group.optimizer.span });
+        }
+        self.steps.push(Minimized { loss: loss.node, groups: specs });
+        Ok(Value::Unit)
+    }
+
+    fn check_rule(&mut self, rule: &Value, at: Span) -> R<()> {
+        let kind = match rule {
+            Value::Def(def) => Some(self.modules.def(*def).kind),
+            Value::Instance(i) => Some(self.modules.def(i.def).kind),
+            Value::Chain(parts) => return self.check_rule(&parts[parts.len() - 1].clone(), at),
+            _ => None,
+        };
+        if kind == Some(DefKind::Optimizer) {
+            return Ok(());
+        }
+        let found = self.type_text(rule);
+        Err(self
+            .fail(error("E0204", format!("'with' takes an optimizer, not {found}")).at(at, format!("this is {found}"))))
+    }
+
+    /// The buffers of a rule are called after it: `adamw`, and `adamw2` for a second one.
+    fn name_rule(&mut self, rule: &Value) -> String {
+        let (def, instance) = match rule {
+            Value::Def(def) => (*def, None),
+            Value::Instance(i) => (i.def, Some(i.clone())),
+            Value::Chain(parts) => return self.name_rule(&parts[parts.len() - 1].clone()),
+            _ => unreachable!("rules were checked"),
+        };
+        if let Some(path) = instance.as_ref().and_then(|i| i.path.borrow().clone()) {
+            return path;
+        }
+        let base = self.modules.def(def).name.name.to_lowercase();
+        let frame = self.frame();
+        let mut name = base.clone();
+        let mut number = 2;
+        while !frame.used_paths.insert(name.clone()) {
+            name = format!("{base}{number}");
+            number += 1;
+        }
+        if let Some(i) = instance {
+            *i.path.borrow_mut() = Some(name.clone());
+        }
+        name
+    }
+
+    /// Paths of the parameters of one `over` clause.
+    fn group_params(
+        &mut self,
+        over: Option<&Expr>,
+        filter: Option<&Expr>,
+        before: &[GroupSpec],
+        span: Span,
+    ) -> R<Vec<String>> {
+        let taken = |p: &String| before.iter().any(|g| g.params.contains(p));
+        let mut paths: Vec<String> = match over {
+            None => self.params.keys().cloned().collect(),
+            Some(Expr { kind: ExprKind::Name(name), .. }) if name == "rest" && self.local("rest").is_none() => {
+                self.params.keys().filter(|p| !taken(p)).cloned().collect()
+            }
+            Some(target) => {
+                let part = match self.expr(target)? {
+                    Value::Instance(i) => self.path_of(&i),
+                    Value::Part(path) => path.to_string(),
+                    other => {
+                        let found = self.type_text(&other);
+                        return Err(self.fail(
+                            error("E0204", format!("'over' takes a model or a part of one, not {found}"))
+                                .at(target.span, format!("this is {found}")),
+                        ));
+                    }
+                };
+                let known: Vec<String> = self.params.keys().filter(|p| under(p, &part)).cloned().collect();
+                if known.is_empty() {
+                    let all: Vec<&str> = self.params.keys().map(String::as_str).collect();
+                    let note = format!("parameters: {}", all.join(", "));
+                    return Err(self.fail(
+                        error("E0306", format!("'{part}' has no parameters"))
+                            .at(target.span, "nothing is trained")
+                            .note(note),
+                    ));
+                }
+                known
+            }
+        };
+        if let Some(filter) = filter {
+            let mut kept = vec![];
+            for path in paths {
+                if self.group_filter(filter, &path)? {
+                    kept.push(path);
+                }
+            }
+            paths = kept;
+        }
+        if paths.is_empty() {
+            let at = over.map_or(span, |e| e.span);
+            return Err(self.fail(
+                error("E0306", "there is nothing to train here")
+                    .at(at, "no parameter belongs to this group")
+                    .help("call a layer that has parameters before `minimize`"),
+            ));
+        }
+        Ok(paths)
+    }
+
+    /// `where rank >= 2 and name != "b"`: a compile-time condition on each parameter.
+    fn group_filter(&mut self, filter: &Expr, path: &str) -> R<bool> {
+        let shape = self.params[path].ty.shape.clone();
+        self.frame().scopes.push(Default::default());
+        self.define("rank", Value::Int(shape.len() as i64));
+        self.define("shape", Value::shape(&shape));
+        self.define("name", Value::Str(path.rsplit('.').next().unwrap_or(path).into()));
+        self.define("path", Value::Str(path.into()));
+        let value = self.expr(filter);
+        self.frame().scopes.pop();
+        match value? {
+            Value::Bool(b) => Ok(b),
+            other => {
+                let found = self.type_text(&other);
+                Err(self.fail(
+                    error("E0211", "'where' chooses parameters at compile time, by rank, shape, name or path")
+                        .at(filter.span, format!("this is {found}")),
+                ))
+            }
+        }
+    }
+
+    fn check_overlap(&mut self, params: &[String], specs: &[GroupSpec], at: Span) -> R<()> {
+        let others = self.steps.iter().flat_map(|s| s.groups.iter()).chain(specs);
+        let clash = others.flat_map(|g| g.params.iter().map(move |p| (p, g.span))).find(|(p, _)| params.contains(p));
+        let Some((path, first)) = clash else { return Ok(()) };
+        let path = path.clone();
+        Err(self.fail(
+            error("E0306", format!("'{path}' is trained by two rules"))
+                .at(at, "the second one")
+                .at(first, "the first one")
+                .help("say which part each rule trains: `over net.body with …, rest with …`"),
+        ))
+    }
+
+    /// Applies a rule to its group: adds states and updates. Gives the arena's new value.
+    pub fn update_group(&mut self, spec: &GroupSpec, grads: &[NodeId], loss: NodeId) -> R<NodeId> {
+        let saved = (self.graph.clone(), self.states.len(), self.hypers.clone(), self.reports.len());
+        let named = self.named_inputs.clone();
+        match self.update_flat(spec, grads, loss) {
+            Err(Failed::NeedsShape) => {
+                self.frames.truncate(1);
+                self.flat = None;
+                self.graph = saved.0;
+                self.states.truncate(saved.1);
+                self.hypers = saved.2;
+                self.reports.truncate(saved.3);
+                self.named_inputs = named;
+                self.update_each(spec, grads, loss)
+            }
+            done => {
+                self.flat = None;
+                done
+            }
+        }
+    }
+
+    fn update_flat(&mut self, spec: &GroupSpec, grads: &[NodeId], loss: NodeId) -> R<NodeId> {
+        let mut offsets = vec![0];
+        for path in &spec.params {
+            offsets.push(offsets[offsets.len() - 1] + self.params[path].ty.elements());
+        }
+        let group = FlatGroup { offsets: Arc::new(offsets) };
+        let total = group.elements();
+        let theta = self.arena_input(spec, total);
+        let mut build = self.build(spec.span);
+        let flat: Vec<NodeId> = grads
+            .iter()
+            .map(|g| {
+                let n = build.graph.ty(*g).elements();
+                build.reshape(*g, &[n])
+            })
+            .collect();
+        let g = build.concat(&flat, 0);
+        self.flat = Some(group);
+        let lay = |node| Tensor { node, weak: false, layout: Layout::Flat };
+        let new = self.run_rule(spec, lay(theta), lay(g), loss)?;
+        let new = self.to_layout(new, Layout::Flat, spec.span)?;
+        Ok(new.node)
+    }
+
+    /// The arena of the group's parameters, as an input of the graph.
+    fn arena_input(&mut self, spec: &GroupSpec, total: usize) -> NodeId {
+        let ty = Type::new(self.float, vec![total]);
+        self.graph.add_input(spec.buffer(), ty, InputKind::Param, spec.span)
+    }
+
+    fn update_each(&mut self, spec: &GroupSpec, grads: &[NodeId], loss: NodeId) -> R<NodeId> {
+        let mut parts = vec![];
+        for (path, g) in spec.params.iter().zip(grads) {
+            let (node, shape) = (self.params[path].node, self.params[path].ty.shape.clone());
+            self.update_shape = Some(shape.clone());
+            self.update_suffix = format!("/{path}");
+            let new = self.run_rule(spec, Tensor::plain(node), Tensor::plain(*g), loss);
+            self.update_shape = None;
+            self.update_suffix.clear();
+            let n = shape.iter().product();
+            let new = new?;
+            parts.push(self.build(spec.span).reshape(new.node, &[n]));
+        }
+        Ok(self.build(spec.span).concat(&parts, 0))
+    }
+
+    fn run_rule(&mut self, spec: &GroupSpec, theta: Tensor, g: Tensor, loss: NodeId) -> R<Tensor> {
+        let t = self.step_counter(spec.span);
+        let span = spec.span;
+        let arg = |value| Argument { name: None, value: Value::Tensor(value), span };
+        let mut args = vec![arg(theta), arg(g), arg(t)];
+        let inputs = match &spec.rule {
+            Value::Def(def) => self.modules.def(*def).inputs.len(),
+            Value::Instance(i) => self.modules.def(i.def).inputs.len(),
+            _ => 3,
+        };
+        // A rule may ask for the loss as its fourth input, or for fewer than three.
+        args.push(arg(Tensor::plain(loss)));
+        args.truncate(inputs);
+        let rule = match &spec.rule {
+            // A bare name: its instance carries the group's name.
+            Value::Def(def) => {
+                let instance = self.instance(*def, vec![], span)?;
+                *instance.path.borrow_mut() = Some(spec.name.clone());
+                Value::Instance(instance)
+            }
+            other => other.clone(),
+        };
+        match self.apply_callee(rule, args, span)? {
+            Value::Tensor(t) => Ok(t),
+            other => {
+                let found = self.type_text(&other);
+                Err(self
+                    .fail(error("E0204", format!("the rule leaves {found} in the parameter")).at(span, "this rule")))
+            }
+        }
+    }
+
+    pub fn report(&mut self, items: &[Expr]) -> R<Value> {
+        if self.frame().kind != FrameKind::Train {
+            let at = items.first().map_or(Span::default(), |e| e.span);
+            return Err(self.fail(
+                error("E0212", "'report' belongs in the step of a train item")
+                    .at(at, "here")
+                    .help("in an optimizer, `observe` adds columns to the run's log"),
+            ));
+        }
+        let mut failed = false;
+        for item in items {
+            let before = self.states.len();
+            match self.scalar_report(item) {
+                Ok(node) => {
+                    let carried = self.states.len() > before;
+                    let name = self.report_name(item, "");
+                    self.reports.push((Report { name, carried, train_only: false }, node));
+                }
+                Err(_) => failed = true,
+            }
+        }
+        if failed { Err(Failed::Reported) } else { Ok(Value::Unit) }
+    }
+
+    fn scalar_report(&mut self, item: &Expr) -> R<NodeId> {
+        let value = self.expr(item)?;
+        let t = self.to_tensor(value, Some(self.float), item.span)?;
+        if !self.shape_of(t)?.is_empty() {
+            let found = self.type_text(&Value::Tensor(t));
+            return Err(self.fail(
+                error("E0203", "a reported value must be one number")
+                    .at(item.span, format!("this is {found}"))
+                    .help("reduce it: `mean(…)`"),
+            ));
+        }
+        Ok(t.node)
+    }
+
+    /// `observe lr, norm(u)` in a rule: columns of training steps; a value for each tensor gives a column for each.
+    pub fn observe(&mut self, items: &[Expr]) -> R<Value> {
+        for item in items {
+            let value = self.expr(item)?;
+            let t = self.to_tensor(value, Some(self.float), item.span)?;
+            let suffix = self.update_suffix.clone();
+            if t.layout == Layout::PerTensor {
+                let paths = self.group_paths.clone();
+                for (k, path) in paths.iter().enumerate() {
+                    let mut build = self.build(item.span);
+                    let one = build.slice_axis(t.node, 0, k, k + 1);
+                    let node = build.reshape(one, &[]);
+                    let name = self.report_name(item, &format!("/{path}"));
+                    self.reports.push((Report { name, carried: false, train_only: true }, node));
+                }
+                continue;
+            }
+            if t.layout == Layout::Flat || !self.shape_of(t)?.is_empty() {
+                return Err(self.fail(
+                    error("E0203", "an observed value must be one number (for each tensor)")
+                        .at(item.span, "this has many")
+                        .help("reduce it: `norm(…)`, `mean(…)`"),
+                ));
+            }
+            let name = self.report_name(item, &suffix);
+            self.reports.push((Report { name, carried: false, train_only: true }, t.node));
+        }
+        Ok(Value::Unit)
+    }
+
+    /// The metric's name, or the expression's text; numbered if it is there already.
+    fn report_name(&mut self, item: &Expr, suffix: &str) -> String {
+        let text = match &item.kind {
+            ExprKind::Call(f, _) => match &f.kind {
+                ExprKind::Name(name) if self.frame().kind == FrameKind::Train => name.clone(),
+                _ => self.sources.text(item.span).to_string(),
+            },
+            _ => self.sources.text(item.span).to_string(),
+        };
+        let base = format!("{}{suffix}", text.split_whitespace().collect::<Vec<_>>().join(" "));
+        let mut name = base.clone();
+        let mut number = 2;
+        while name == "loss" || self.reports.iter().any(|(r, _)| r.name == name) {
+            name = format!("{base}_{number}");
+            number += 1;
+        }
+        name
+    }
+
+    /// The frame of a train item's body.
+    pub fn train_frame(&self, title: String) -> Frame {
+        self.new_frame(self.modules.main_id(), FrameKind::Train, title, String::new())
+    }
+}

@@ -1,0 +1,286 @@
+//! Names in every definition, used or not: what elaboration would only find where a definition is called.
+//!
+//! Reports unknown names, unknown named arguments of definitions that are called directly, and second declarations of a
+//! hyper-parameter or input.
+
+use super::builtins::{Builtin, NAMED_CONSTANTS};
+use super::elab::unknown_name_help;
+use super::modules::{Global, ModuleId, Modules};
+use crate::diag::{Diagnostic, error, suggest};
+use crate::source::Span;
+use crate::syntax::ast::{
+    Arg, Block, Def, DimExpr, Expr, ExprKind, Ident, IndexItem, ItemKind, Param, Stmt, StmtKind, Train, TypeExpr,
+};
+use std::collections::HashSet;
+
+/// Names that mean something everywhere.
+const WORDS: &[&str] = &["training", "all", "but_last"];
+
+/// Checks every definition and train item that the user wrote.
+pub fn resolve(modules: &Modules) -> Vec<Diagnostic> {
+    let mut diags = vec![];
+    for id in modules.user_modules() {
+        for item in &modules.module(id).items {
+            let mut walk = Walk { modules, module: id, scopes: vec![HashSet::new()], diags: vec![] };
+            match &item.kind {
+                ItemKind::Def(def) => walk.def(def),
+                ItemKind::Const(c) => walk.expr(&c.value),
+                ItemKind::Train(train) => walk.train(train),
+                _ => {}
+            }
+            diags.append(&mut walk.diags);
+        }
+    }
+    diags
+}
+
+struct Walk<'a> {
+    modules: &'a Modules,
+    module: ModuleId,
+    scopes: Vec<HashSet<String>>,
+    diags: Vec<Diagnostic>,
+}
+
+impl Walk<'_> {
+    fn define(&mut self, name: &str) {
+        self.scopes.last_mut().expect("a scope is open").insert(name.to_string());
+    }
+
+    fn params(&mut self, params: &[Param]) {
+        for param in params {
+            if let Some(default) = &param.default {
+                self.expr(default);
+            }
+            if self.scopes.iter().any(|s| s.contains(&param.name.name)) {
+                let d = error("E0206", format!("'{}' is declared twice", param.name.name));
+                self.diags.push(d.at(param.name.span, "declared again here"));
+            }
+            self.define(&param.name.name);
+        }
+    }
+
+    fn def(&mut self, def: &Def) {
+        self.params(&def.hypers);
+        self.params(&def.inputs);
+        // Dimension variables of the inputs are in scope in the body.
+        for param in &def.inputs {
+            if let Some(ty) = &param.ty {
+                self.dimension_names(ty);
+            }
+        }
+        self.block(&def.body);
+        if let Some(result) = &def.result {
+            self.type_dims(result);
+        }
+    }
+
+    fn train(&mut self, train: &Train) {
+        self.params(&train.hypers);
+        for (_, value) in &train.settings {
+            self.expr(value);
+        }
+        self.stmts(&train.lets);
+        if let Some(step) = &train.step {
+            for input in &step.inputs {
+                self.define(&input.name);
+            }
+            self.block(&step.body);
+        }
+    }
+
+    /// `D` of `float[.., D]`: every capitalised name is solved from the argument.
+    fn dimension_names(&mut self, ty: &TypeExpr) {
+        let mut names = vec![];
+        for dim in ty.dims.iter().flatten() {
+            if let DimExpr::Size(e) = dim {
+                capitalised(e, &mut names);
+            }
+        }
+        for name in names {
+            self.define(&name);
+        }
+    }
+
+    fn type_dims(&mut self, ty: &TypeExpr) {
+        for dim in ty.dims.iter().flatten() {
+            if let DimExpr::Size(e) = dim {
+                self.expr(e);
+            }
+        }
+    }
+
+    fn block(&mut self, block: &Block) {
+        self.scopes.push(HashSet::new());
+        self.stmts(&block.stmts);
+        self.scopes.pop();
+    }
+
+    fn stmts(&mut self, stmts: &[Stmt]) {
+        for stmt in stmts {
+            self.stmt(stmt);
+        }
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) {
+        match &stmt.kind {
+            StmtKind::Let { names, ty, value } => {
+                self.expr(value);
+                if let Some(ty) = ty {
+                    self.dimension_names(ty);
+                }
+                names.iter().for_each(|n| self.define(&n.name));
+            }
+            StmtKind::Param(decl) | StmtKind::State(decl) => {
+                if let Some(ty) = &decl.ty {
+                    self.type_dims(ty);
+                }
+                if let Some(value) = &decl.value {
+                    self.expr(value);
+                }
+                self.define(&decl.name.name);
+            }
+            StmtKind::Update { target, value } => {
+                self.expr(target);
+                self.expr(value);
+            }
+            StmtKind::Eval { target, value } => {
+                self.name(&target.name, target.span);
+                self.expr(value);
+            }
+            StmtKind::Expr(e) => self.expr(e),
+            StmtKind::If { cond, then, otherwise } => {
+                self.expr(cond);
+                // Declarations of a branch that is chosen at compile time belong to the enclosing block.
+                self.stmts(&then.stmts);
+                if let Some(otherwise) = otherwise {
+                    self.stmts(&otherwise.stmts);
+                }
+            }
+            StmtKind::For { var, range, body } => {
+                self.expr(range);
+                self.scopes.push(HashSet::new());
+                self.define(&var.name);
+                self.stmts(&body.stmts);
+                self.scopes.pop();
+            }
+            StmtKind::Minimize(m) => {
+                self.expr(&m.loss);
+                for group in &m.groups {
+                    let rest = matches!(&group.over, Some(Expr { kind: ExprKind::Name(n), .. }) if n == "rest");
+                    if let (Some(over), false) = (&group.over, rest) {
+                        self.expr(over);
+                    }
+                    if let Some(filter) = &group.filter {
+                        self.scopes.push(["rank", "shape", "name", "path"].iter().map(|s| s.to_string()).collect());
+                        self.expr(filter);
+                        self.scopes.pop();
+                    }
+                    self.expr(&group.optimizer);
+                }
+            }
+            StmtKind::Report(items) | StmtKind::Observe(items) => items.iter().for_each(|e| self.expr(e)),
+            StmtKind::Expect { value, near, within } => {
+                self.expr(value);
+                near.iter().chain(within).for_each(|e| self.expr(e));
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match &expr.kind {
+            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_) | ExprKind::Bool(_) => {}
+            ExprKind::Name(name) => self.name(name, expr.span),
+            ExprKind::List(items) | ExprKind::Tuple(items) => items.iter().for_each(|e| self.expr(e)),
+            ExprKind::Unary(_, x) => self.expr(x),
+            ExprKind::Binary(_, a, b) | ExprKind::Pipe(a, b) | ExprKind::Range(a, b) => {
+                self.expr(a);
+                self.expr(b);
+            }
+            ExprKind::Call(callee, args) => self.call(callee, args),
+            ExprKind::Index(base, items) => {
+                self.expr(base);
+                for item in items {
+                    match item {
+                        IndexItem::At(e) => self.expr(e),
+                        IndexItem::Slice { start, end, step, .. } => {
+                            start.iter().chain(end).chain(step).for_each(|e| self.expr(e));
+                        }
+                        IndexItem::Rest(_) | IndexItem::New(_) => {}
+                    }
+                }
+            }
+            ExprKind::Field(base, _) => self.expr(base),
+            ExprKind::If(cond, then, otherwise) => {
+                self.expr(cond);
+                self.block(then);
+                if let Some(otherwise) = otherwise {
+                    self.block(otherwise);
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, callee: &Expr, args: &[Arg]) {
+        self.expr(callee);
+        args.iter().for_each(|a| self.expr(&a.value));
+        let ExprKind::Name(name) = &callee.kind else { return };
+        if self.is_local(name) {
+            return;
+        }
+        let Some(Global::Def(id)) = self.modules.lookup(self.module, name) else { return };
+        let def = self.modules.def(id);
+        let known: Vec<&str> = def.hypers.iter().chain(&def.inputs).map(|p| p.name.name.as_str()).collect();
+        for given in args.iter().filter_map(|a| a.name.as_ref()) {
+            if !known.contains(&given.name.as_str()) {
+                self.unknown_argument(def, given, &known);
+            }
+        }
+    }
+
+    fn unknown_argument(&mut self, def: &Def, given: &Ident, known: &[&str]) {
+        let word = if def.hypers.is_empty() { "input" } else { "hyper-parameter" };
+        let listed: Vec<&str> = if def.hypers.is_empty() { &def.inputs } else { &def.hypers }
+            .iter()
+            .map(|p| p.name.name.as_str())
+            .collect();
+        let mut d = error("E0205", format!("{} {} has no {word} '{}'", def.kind.keyword(), def.name.name, given.name))
+            .at(given.span, "unknown name")
+            .at(def.name.span, "defined here")
+            .maybe_help(suggest(&given.name, known.iter().copied()));
+        if !listed.is_empty() {
+            d = d.note(format!("{word}s: {}", listed.join(", ")));
+        }
+        self.diags.push(d);
+    }
+
+    fn is_local(&self, name: &str) -> bool {
+        self.scopes.iter().any(|s| s.contains(name))
+    }
+
+    fn name(&mut self, name: &str, span: Span) {
+        let known = self.is_local(name)
+            || self.modules.lookup(self.module, name).is_some()
+            || WORDS.contains(&name)
+            || NAMED_CONSTANTS.iter().any(|(n, _)| *n == name)
+            || Builtin::from_name(name).is_some();
+        if known {
+            return;
+        }
+        let locals = self.scopes.iter().flatten().map(String::as_str);
+        let globals = self.modules.module(self.module).scope.keys().map(String::as_str);
+        let help = unknown_name_help(name, locals.chain(globals));
+        self.diags.push(error("E0201", format!("unknown name '{name}'")).at(span, "not defined here").maybe_help(help));
+    }
+}
+
+fn capitalised(expr: &Expr, out: &mut Vec<String>) {
+    match &expr.kind {
+        ExprKind::Name(name) if name.chars().next().is_some_and(char::is_uppercase) => out.push(name.clone()),
+        ExprKind::Unary(_, x) => capitalised(x, out),
+        ExprKind::Binary(_, a, b) => {
+            capitalised(a, out);
+            capitalised(b, out);
+        }
+        _ => {}
+    }
+}
