@@ -5,4 +5,6 @@ mod engine;
 mod language;
 mod ops;
 mod ops_table;
+mod optimizers;
 mod reference;
+mod run;
