@@ -11,7 +11,7 @@ use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
 use crate::kernel::{Kernel, interp, print::print};
 use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
 use crate::passes::plan::{Base, Place, Plan, Step, plan};
-use crate::source::SourceMap;
+use crate::source::{SourceMap, Span};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,14 @@ enum Instr {
         first: usize,
         bytes: usize,
     },
+}
+
+/// What [`Compiled::instructions`] tells about one instruction.
+#[derive(Clone, Debug)]
+pub struct Instruction {
+    pub name: String,
+    pub span: Span,
+    pub bytes: usize,
 }
 
 /// A pointer that depends on the caller's tensors.
@@ -310,6 +318,51 @@ impl Executable for Compiled {
     /// # Panics
     /// If the tensors' types are not those of the graph's inputs and results.
     fn run(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor]) {
+        self.bind(inputs, results);
+        for instr in &self.instrs {
+            // SAFETY: the plan gives every value its own bytes while it lives, and `bind` checked the types.
+            unsafe { self.execute(instr) };
+        }
+    }
+}
+
+impl Compiled {
+    /// Runs once and adds the time of each instruction to `times`, in the order of [`Compiled::instructions`].
+    ///
+    /// # Panics
+    /// As [`Executable::run`].
+    pub fn run_timed(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor], times: &mut [Duration]) {
+        self.bind(inputs, results);
+        for (instr, time) in self.instrs.iter().zip(times) {
+            let start = Instant::now();
+            // SAFETY: as in `run`.
+            unsafe { self.execute(instr) };
+            *time += start.elapsed();
+        }
+    }
+
+    /// For each instruction its name, the source of its last value, and the bytes that it reads and writes.
+    pub fn instructions(&self) -> Vec<Instruction> {
+        let graph = &self.fused.graph;
+        let of_unit = |k: usize| {
+            let unit = &self.fused.units[k];
+            let root = unit.roots[0];
+            let name = match &unit.work {
+                Work::Kernel(draft) => draft.kernel.name.clone(),
+                _ => graph.node(root).op.name().to_string(),
+            };
+            let bytes = unit.reads.iter().chain(&unit.roots).map(|id| graph.ty(*id).bytes()).sum();
+            Instruction { name, span: graph.node(root).span, bytes }
+        };
+        let of_step = |step: &Step| match step {
+            Step::Unit(k) => of_unit(*k),
+            Step::Copy(copy) => Instruction { name: "copy".into(), span: Span::default(), bytes: 2 * copy.bytes },
+        };
+        self.plan.steps.iter().map(of_step).collect()
+    }
+
+    /// Checks types and points the instructions at this run's tensors.
+    fn bind(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor]) {
         assert_eq!(inputs.len(), self.input_types.len(), "inputs of the compiled graph");
         assert_eq!(results.len(), self.result_types.len(), "results of the compiled graph");
         for (tensor, ty) in inputs.iter().zip(&self.input_types) {
@@ -327,14 +380,8 @@ impl Executable for Compiled {
             // SAFETY: the types were checked, so the plan's offsets lie inside the tensors.
             self.pointers[patch.pointer] = unsafe { block.add(patch.offset) };
         }
-        for instr in &self.instrs {
-            // SAFETY: the plan gives every value its own bytes while it lives, and the types were checked above.
-            unsafe { self.execute(instr) };
-        }
     }
-}
 
-impl Compiled {
     /// # Safety
     /// The pointers are patched for the tensors of this run.
     unsafe fn execute(&self, instr: &Instr) {

@@ -409,6 +409,10 @@ impl<'a> Trainer<'a> {
             Err(problem) => diagnostic = diagnostic.note(problem.title),
         }
         let mend = match rates.first() {
+            // A name with a dot is inside an optimizer, where --set does not reach.
+            Some(rate) if rate.name.contains('.') => {
+                format!("try a smaller learning rate, such as {}", rate.value / 10.0)
+            }
             Some(rate) => format!("try a smaller learning rate, as in --set {}={}", rate.name, rate.value / 10.0),
             None => "try a smaller learning rate".into(),
         };

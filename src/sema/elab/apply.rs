@@ -131,14 +131,17 @@ impl Elab<'_> {
         let positional: Vec<&Argument> = args.iter().filter(|a| a.name.is_none()).collect();
         let names_input =
             args.iter().filter_map(|a| a.name.as_ref()).any(|n| def.inputs.iter().any(|i| i.name.name == n.name));
-        let first_takes_lists =
-            def.hypers[0].ty.as_ref().is_some_and(|t| matches!(t.base.name.as_str(), "axis" | "shape" | "any"));
-        let run_time = |a: &&Argument| match &a.value {
+        // A list is a tensor, unless the hyper-parameter at its place takes lists (an axis, a shape).
+        let takes_lists = |k: usize| {
+            let ty = def.hypers.get(k).and_then(|h| h.ty.as_ref());
+            ty.is_some_and(|t| matches!(t.base.name.as_str(), "axis" | "shape" | "any"))
+        };
+        let run_time = |(k, a): (usize, &&Argument)| match &a.value {
             Value::Tensor(_) => true,
-            Value::List(_) => def.kind == DefKind::Init || !first_takes_lists,
+            Value::List(_) => def.kind == DefKind::Init || !takes_lists(k),
             _ => false,
         };
-        names_input || positional.iter().any(run_time) || positional.len() > def.hypers.len()
+        names_input || positional.iter().enumerate().any(run_time) || positional.len() > def.hypers.len()
     }
 
     fn call_def(&mut self, id: DefId, args: Vec<Argument>, span: Span) -> R<Value> {

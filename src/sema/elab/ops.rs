@@ -281,7 +281,14 @@ impl Elab<'_> {
             return Ok(if c { a.value } else { b.value });
         }
         let cond = self.tensor_of_type(c.value, DType::Bool, c.span)?;
-        let (x, y) = self.unify(a.clone(), b.clone(), span)?;
+        let (mut x, mut y) = self.unify(a.clone(), b.clone(), span)?;
+        // Weak scalars chosen by many conditions are many values: they take the run's float type.
+        let many = cond.layout != Layout::Plain || !self.graph.shape(cond.node).is_empty();
+        if many && x.weak && y.weak {
+            let float = self.float;
+            let nodes = (self.build(span).convert(x.node, float), self.build(span).convert(y.node, float));
+            (x, y) = (Tensor { node: nodes.0, weak: false, ..x }, Tensor { node: nodes.1, weak: false, ..y });
+        }
         let (cond2, x2) = self.common_shape(cond, x, c.span, a.span, span)?;
         let (cond3, y2) = self.common_shape(cond2, y, c.span, b.span, span)?;
         let (cond3, x2) = self.common_shape(cond3, x2, c.span, a.span, span)?;
