@@ -437,6 +437,9 @@ fn typed(program: &Program) -> String {
             let _ = writeln!(out, "  {}: {}{:?} at {}", view.path, buffer.ty.dtype, view.shape, view.offset);
         }
     }
+    for row in &program.layers {
+        let _ = writeln!(out, "layer {}: {} -> {}, {} parameters", row.path, row.layer, row.output, row.params);
+    }
     for report in &program.reports {
         let _ = writeln!(out, "report {}", report.name);
     }
