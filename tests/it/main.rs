@@ -8,3 +8,4 @@ mod ops_table;
 mod optimizers;
 mod reference;
 mod run;
+mod training;
