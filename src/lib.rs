@@ -5,6 +5,7 @@ pub mod cli;
 pub mod codegen;
 pub mod data;
 pub mod diag;
+pub mod driver;
 pub mod interp;
 pub mod ir;
 pub mod kernel;

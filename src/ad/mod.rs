@@ -72,6 +72,11 @@ pub fn gradients(
     Ok(wrt.iter().map(|id| found.get(id.index()).copied().flatten().unwrap_or_else(|| zeros(graph, *id))).collect())
 }
 
+/// Whether a derivative of `output` by any of `wrt` can differ from zero.
+pub fn depends(graph: &Graph, output: NodeId, wrt: &[NodeId]) -> bool {
+    active_nodes(graph, output, wrt)[output.index()]
+}
+
 /// Whether each node up to `output` depends differentiably on `wrt`.
 fn active_nodes(graph: &Graph, output: NodeId, wrt: &[NodeId]) -> Vec<bool> {
     let mut active = vec![false; output.index() + 1];

@@ -29,6 +29,17 @@ pub(super) enum RowBase {
     Number(Value),
 }
 
+/// What is known about one row of a group.
+pub(super) struct RowContext {
+    fixed: Vec<Option<Quad>>,
+    value_base: Vec<Option<RowBase>>,
+    effect_base: Vec<Option<RowBase>>,
+}
+
+/// Rows that a column reduction takes at a time, and the largest pass for which it does.
+const GROUP: usize = 4;
+const GROUP_WEIGHT: usize = 60;
+
 pub(super) struct Emitter<'k, 'f> {
     pub kernel: &'k Kernel,
     pub plan: Plan,
@@ -46,6 +57,10 @@ pub(super) struct Emitter<'k, 'f> {
     pub effect_base: Vec<Option<RowBase>>,
     /// Total reductions by effect.
     pub totals: Vec<Option<Accumulators>>,
+    /// The rows that are taken together; empty for a single row.
+    pub group: Vec<RowContext>,
+    /// By effect, the column results of the vector that a group works on.
+    pub columns: Vec<Option<Quad>>,
     /// In a straight kernel, the Element values of each vector of the row.
     pub kept: Vec<Vec<Option<Quad>>>,
 }
@@ -89,6 +104,8 @@ pub fn build(kernel: &Kernel, isa: &dyn cranelift_codegen::isa::TargetIsa) -> Fu
         value_base: vec![None; kernel.values.len()],
         effect_base: vec![None; kernel.effects.len()],
         totals: vec![None; kernel.effects.len()],
+        group: vec![],
+        columns: vec![None; kernel.effects.len()],
         kept: vec![],
     };
     let mut b = emitter.emit(start, end);
@@ -145,29 +162,107 @@ impl<'f> Emitter<'_, 'f> {
         let row = self.b.declare_var(types::I64);
         self.b.def_var(row, start);
         let counters = self.start_counters(start, outer);
+        if self.takes_groups() {
+            self.row_loop(row, end, &counters, outer, GROUP, &range);
+        }
+        self.row_loop(row, end, &counters, outer, 1, &range);
+    }
+
+    /// Rows are taken several at a time where columns are reduced: the sums of a column are then read and written once
+    /// for all of them. The order of additions is the same.
+    fn takes_groups(&self) -> bool {
+        let [pass] = &self.plan.passes[..] else { return false };
+        let columns = |e: &usize| matches!(self.kernel.effects[*e], Effect::ColReduce { .. });
+        pass.reduces.is_empty() && pass.weight <= GROUP_WEIGHT && pass.effects.iter().any(columns)
+    }
+
+    /// A loop that takes `size` rows at a time while so many are left.
+    fn row_loop(
+        &mut self,
+        row: Variable,
+        end: Value,
+        counters: &[Variable],
+        outer: &[usize],
+        size: usize,
+        range: &impl Fn(&mut Self, Value) -> super::inner::Range,
+    ) {
         let (header, body, exit) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
         self.b.ins().jump(header, &[]);
         self.b.switch_to_block(header);
         let r = self.b.use_var(row);
-        let more = self.b.ins().icmp(IntCC::UnsignedLessThan, r, end);
+        let last = self.b.ins().iadd_imm_s(r, size as i64);
+        let more = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, last, end);
         self.b.ins().brif(more, body, &[], exit, &[]);
 
         self.b.switch_to_block(body);
-        let indices: Vec<Value> = match &counters[..] {
+        let row_range = range(self, r);
+        if size == 1 {
+            self.start_row_at(r, counters, outer);
+            self.passes(row_range);
+            self.row_effects();
+        } else {
+            self.group_of_rows(r, counters, outer, size, row_range);
+        }
+        self.b.def_var(row, last);
+        self.b.ins().jump(header, &[]);
+        self.b.switch_to_block(exit);
+    }
+
+    fn group_of_rows(
+        &mut self,
+        r: Value,
+        counters: &[Variable],
+        outer: &[usize],
+        size: usize,
+        range: super::inner::Range,
+    ) {
+        let mut group = vec![];
+        for k in 0..size {
+            let r = self.b.ins().iadd_imm_s(r, k as i64);
+            self.start_row_at(r, counters, outer);
+            self.row_values(0);
+            group.push(self.row_context());
+        }
+        self.group = group;
+        self.pass(0, range);
+        for k in 0..size {
+            self.swap_row(k);
+            self.row_effects();
+            self.swap_row(k);
+        }
+        self.group.clear();
+    }
+
+    fn row_context(&self) -> RowContext {
+        RowContext {
+            fixed: self.fixed.clone(),
+            value_base: self.value_base.clone(),
+            effect_base: self.effect_base.clone(),
+        }
+    }
+
+    /// Exchanges the current row's context with that of row `k` of the group.
+    pub(super) fn swap_row(&mut self, k: usize) {
+        let context = &mut self.group[k];
+        std::mem::swap(&mut self.fixed, &mut context.fixed);
+        std::mem::swap(&mut self.value_base, &mut context.value_base);
+        std::mem::swap(&mut self.effect_base, &mut context.effect_base);
+    }
+
+    /// Bases of row `r`; the counters move on to the next.
+    fn start_row_at(&mut self, r: Value, counters: &[Variable], outer: &[usize]) {
+        let indices: Vec<Value> = match counters {
             [] => vec![r; outer.len()],
             counters => counters.iter().map(|c| self.b.use_var(*c)).collect(),
         };
         self.row_bases(&indices);
-        let range = range(self, r);
-        self.passes(range);
+        self.next_counters(counters, outer);
+    }
+
+    fn row_effects(&mut self) {
         for e in self.plan.row_effects.clone() {
             self.row_effect(e);
         }
-        self.next_counters(&counters, outer);
-        let next = self.b.ins().iadd_imm_s(r, 1);
-        self.b.def_var(row, next);
-        self.b.ins().jump(header, &[]);
-        self.b.switch_to_block(exit);
     }
 
     /// Variables for the outer indices of row `start`; none where the row number is the only index.

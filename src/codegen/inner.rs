@@ -59,6 +59,7 @@ impl Emitter<'_, '_> {
     /// One pass over a row, and the row values that it completes.
     pub(super) fn pass(&mut self, p: usize, range: Range) {
         let unroll = match self.plan.passes[p].weight {
+            _ if !self.group.is_empty() => 2,
             0..=40 => 4,
             41..=120 => 2,
             _ => 1,
@@ -150,10 +151,29 @@ impl Emitter<'_, '_> {
         self.b.use_var(index)
     }
 
-    /// Everything that pass `p` does with one vector.
+    /// Everything that pass `p` does with one vector of the row, or of each row of the group.
     fn vector(&mut self, p: usize, state: &mut RowState, at: Position, chain: usize) {
+        if self.group.is_empty() {
+            self.row_vector(p, state, at, chain);
+            return;
+        }
+        for k in 0..self.group.len() {
+            self.swap_row(k);
+            self.row_vector(p, state, at, chain + k);
+            self.swap_row(k);
+        }
+        for e in 0..self.kernel.effects.len() {
+            if let Some(sum) = self.columns[e].take() {
+                self.write_columns(e, sum, at);
+            }
+        }
+    }
+
+    fn row_vector(&mut self, p: usize, state: &mut RowState, at: Position, chain: usize) {
         let count = self.kernel.values.len();
-        let mut values = if self.plan.straight {
+        // A group has one pass: nothing to keep for another.
+        let keeps = self.plan.straight && self.group.is_empty();
+        let mut values = if keeps {
             if self.kept.len() <= at.slot {
                 self.kept.resize(at.slot + 1, vec![None; count]);
             }
@@ -186,7 +206,7 @@ impl Emitter<'_, '_> {
         for arg in &state.args {
             self.arg_step(arg, state.first, at, &values);
         }
-        if self.plan.straight {
+        if keeps {
             self.kept[at.slot] = values;
         }
     }
@@ -213,18 +233,40 @@ impl Emitter<'_, '_> {
             Effect::ColReduce { kind, value, .. } => {
                 let dtype = self.dtype(*value);
                 let x = self.get(*value, values);
-                let slot = self.layout.slots.iter().find(|slot| slot.effect == e).expect("every reduction has a slot");
-                let base = self.b.ins().iadd_imm_s(self.partials, slot.offset as i64);
-                // The block has room for whole vectors.
-                let (address, offset) = self.place(base, dtype.size() as i64, at);
-                let parts: Vec<Value> = (0..quad::vectors(dtype))
-                    .map(|k| self.b.ins().load(quad::vector_type(dtype), memory(), address, offset + 16 * k as i32))
-                    .collect();
-                let sum = quad::accumulate(&mut self.b, *kind, dtype, Quad::from_parts(&parts), x);
-                for (k, part) in sum.parts().into_iter().enumerate() {
-                    self.b.ins().store(memory(), part, address, offset + 16 * k as i32);
+                let before = match self.columns[e] {
+                    Some(sum) => sum,
+                    None => self.read_columns(e, dtype, at),
+                };
+                let sum = quad::accumulate(&mut self.b, *kind, dtype, before, x);
+                if self.group.is_empty() {
+                    self.write_columns(e, sum, at);
+                } else {
+                    self.columns[e] = Some(sum);
                 }
             }
+        }
+    }
+
+    /// The address of a vector of column results; the block has room for whole vectors.
+    fn columns_at(&mut self, e: usize, at: Position) -> (Value, i32) {
+        let slot = self.layout.slots.iter().find(|slot| slot.effect == e).expect("every reduction has a slot");
+        let (offset, size) = (slot.offset as i64, slot.dtype.size() as i64);
+        let base = self.b.ins().iadd_imm_s(self.partials, offset);
+        self.place(base, size, at)
+    }
+
+    fn read_columns(&mut self, e: usize, dtype: DType, at: Position) -> Quad {
+        let (address, offset) = self.columns_at(e, at);
+        let parts: Vec<Value> = (0..quad::vectors(dtype))
+            .map(|k| self.b.ins().load(quad::vector_type(dtype), memory(), address, offset + 16 * k as i32))
+            .collect();
+        Quad::from_parts(&parts)
+    }
+
+    fn write_columns(&mut self, e: usize, sum: Quad, at: Position) {
+        let (address, offset) = self.columns_at(e, at);
+        for (k, part) in sum.parts().into_iter().enumerate() {
+            self.b.ins().store(memory(), part, address, offset + 16 * k as i32);
         }
     }
 

@@ -77,11 +77,20 @@ impl Diagnostic {
     }
 }
 
-/// `did you mean 'weight_decay'?` for the nearest candidate, if one is near enough.
+/// `did you mean 'weight_decay'?` for the nearest candidate, if one is near enough, or else for one that begins like the
+/// name (`batch` for `batch_size`).
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let best = candidates.into_iter().map(|c| (distance(name, c), c)).min()?;
-    let limit = (name.chars().count() / 3).max(1);
-    (best.0 <= limit).then(|| format!("did you mean '{}'?", best.1))
+    let all: Vec<&str> = candidates.into_iter().collect();
+    let best = all.iter().map(|c| (distance(name, c), *c)).min()?;
+    // One letter resembles any other: only its case may be wrong.
+    let limit = match name.chars().count() {
+        1 => 0,
+        n => (n / 3).max(1),
+    };
+    let begins = |a: &str, b: &str| b.chars().count() > 3 && a.to_lowercase().starts_with(&b.to_lowercase());
+    let near = (best.0 <= limit).then_some(best.1);
+    let near = near.or_else(|| all.into_iter().filter(|c| begins(name, c)).max_by_key(|c| c.len()));
+    near.map(|c| format!("did you mean '{c}'?"))
 }
 
 /// Edit distance (insertions, deletions, substitutions, swaps of neighbours), ignoring case.

@@ -215,3 +215,61 @@ fn span_of(space: &Space, at: &Affine) -> Result<Option<(i128, i128)>, String> {
     }
     Ok(Some((low, high)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{KernelParam, Value};
+
+    fn at(outer: &[isize], inner: isize) -> Affine {
+        Affine { offset: 0, outer_strides: outer.to_vec(), inner_stride: inner }
+    }
+
+    /// A copy of a [4, 5] matrix, changed before it is checked.
+    fn reason(change: impl FnOnce(&mut Kernel)) -> String {
+        let param = |written| KernelParam { dtype: DType::F32, elements: 20, written };
+        let load = ValueKind::Load { param: 0, at: at(&[5], 1) };
+        let mut kernel = Kernel {
+            name: "copy".into(),
+            space: Space::Grid { outer: vec![4], inner: 5 },
+            params: vec![param(false), param(true)],
+            values: vec![Value { kind: load, dtype: DType::F32, level: Level::Element, span: Default::default() }],
+            effects: vec![Effect::Store { param: 1, at: at(&[5], 1), value: ValueId(0) }],
+        };
+        change(&mut kernel);
+        verify(&kernel).err().map_or("fine".into(), |e| e.reason)
+    }
+
+    fn store(kernel: &mut Kernel) -> (&mut usize, &mut Affine, &mut ValueId) {
+        match &mut kernel.effects[0] {
+            Effect::Store { param, at, value } => (param, at, value),
+            _ => unreachable!("the kernel stores"),
+        }
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        assert_eq!(reason(|_| ()), "fine");
+        assert_eq!(reason(|k| store(k).1.offset = 1), "effect 0: touches elements 1..=20 of a buffer of 20");
+        assert_eq!(reason(|k| store(k).1.inner_stride = -1), "effect 0: touches elements -4..=15 of a buffer of 20");
+        assert_eq!(reason(|k| store(k).1.inner_stride = 0), "effect 0: elements of a row are stored to one place");
+        assert_eq!(reason(|k| *store(k).0 = 0), "effect 0: the parameter is not marked as written");
+        assert_eq!(reason(|k| *store(k).0 = 2), "effect 0: writes a parameter that does not exist");
+        assert_eq!(reason(|k| *store(k).2 = ValueId(7)), "effect 0: uses a value that does not exist");
+        assert_eq!(reason(|k| k.params[1].dtype = DType::I32), "effect 0: writes f32 to i32");
+        assert_eq!(reason(|k| k.values[0].level = Level::Row), "%0 is Element, declared Row");
+        assert_eq!(
+            reason(|k| k.values[0].kind = ValueKind::Unary(Unary::Exp, ValueId(0))),
+            "%0 uses %0 before its definition"
+        );
+        assert_eq!(reason(|k| store(k).1.outer_strides.push(0)), "effect 0: 2 strides for 1 outer axes");
+        // An empty space touches nothing.
+        assert_eq!(
+            reason(|k| {
+                k.space = Space::Grid { outer: vec![0], inner: 5 };
+                k.params[0].elements = 0;
+            }),
+            "fine"
+        );
+    }
+}

@@ -8,9 +8,10 @@ use super::{Buffer, Executable, Tensor};
 use crate::codegen::{self, Module};
 use crate::diag::{self, Diagnostic};
 use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
-use crate::kernel::{Kernel, interp};
+use crate::kernel::{Kernel, interp, print::print};
 use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
 use crate::passes::plan::{Base, Place, Plan, Step, plan};
+use crate::source::{SourceMap, Span};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,14 @@ enum Instr {
         first: usize,
         bytes: usize,
     },
+}
+
+/// What [`Compiled::instructions`] tells about one instruction.
+#[derive(Clone, Debug)]
+pub struct Instruction {
+    pub name: String,
+    pub span: Span,
+    pub bytes: usize,
 }
 
 /// A pointer that depends on the caller's tensors.
@@ -155,6 +164,28 @@ impl Compiled {
     /// The compiled code of [`Compiled::kernels`], for dumps; `None` if the interpreter runs them.
     pub fn module(&self) -> Option<&Module> {
         self.module.as_ref()
+    }
+
+    /// The `fused` stage: kernels and library calls with the operations inside and their places in the source.
+    pub fn print_fused(&self, sources: &SourceMap) -> String {
+        self.fused.print(sources)
+    }
+
+    /// The `kernels` stage: loop nests.
+    pub fn print_kernels(&self) -> String {
+        self.kernels.iter().map(print).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The `plan` stage: steps, places and live ranges.
+    pub fn print_plan(&self) -> String {
+        self.plan.print(&self.fused)
+    }
+
+    /// The `clif` or `asm` stage: every kernel in turn. Empty if the interpreter runs them.
+    pub fn print_code(&self, asm: bool) -> String {
+        let Some(module) = &self.module else { return String::new() };
+        let one = |k: usize| if asm { module.asm(k) } else { module.clif(k) };
+        (0..self.kernels.len()).map(|k| format!("; {}\n{}\n", self.kernels[k].name, one(k))).collect()
     }
 
     pub fn timings(&self) -> Timings {
@@ -287,6 +318,51 @@ impl Executable for Compiled {
     /// # Panics
     /// If the tensors' types are not those of the graph's inputs and results.
     fn run(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor]) {
+        self.bind(inputs, results);
+        for instr in &self.instrs {
+            // SAFETY: the plan gives every value its own bytes while it lives, and `bind` checked the types.
+            unsafe { self.execute(instr) };
+        }
+    }
+}
+
+impl Compiled {
+    /// Runs once and adds the time of each instruction to `times`, in the order of [`Compiled::instructions`].
+    ///
+    /// # Panics
+    /// As [`Executable::run`].
+    pub fn run_timed(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor], times: &mut [Duration]) {
+        self.bind(inputs, results);
+        for (instr, time) in self.instrs.iter().zip(times) {
+            let start = Instant::now();
+            // SAFETY: as in `run`.
+            unsafe { self.execute(instr) };
+            *time += start.elapsed();
+        }
+    }
+
+    /// For each instruction its name, the source of its last value, and the bytes that it reads and writes.
+    pub fn instructions(&self) -> Vec<Instruction> {
+        let graph = &self.fused.graph;
+        let of_unit = |k: usize| {
+            let unit = &self.fused.units[k];
+            let root = unit.roots[0];
+            let name = match &unit.work {
+                Work::Kernel(draft) => draft.kernel.name.clone(),
+                _ => graph.node(root).op.name().to_string(),
+            };
+            let bytes = unit.reads.iter().chain(&unit.roots).map(|id| graph.ty(*id).bytes()).sum();
+            Instruction { name, span: graph.node(root).span, bytes }
+        };
+        let of_step = |step: &Step| match step {
+            Step::Unit(k) => of_unit(*k),
+            Step::Copy(copy) => Instruction { name: "copy".into(), span: Span::default(), bytes: 2 * copy.bytes },
+        };
+        self.plan.steps.iter().map(of_step).collect()
+    }
+
+    /// Checks types and points the instructions at this run's tensors.
+    fn bind(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor]) {
         assert_eq!(inputs.len(), self.input_types.len(), "inputs of the compiled graph");
         assert_eq!(results.len(), self.result_types.len(), "results of the compiled graph");
         for (tensor, ty) in inputs.iter().zip(&self.input_types) {
@@ -304,14 +380,8 @@ impl Executable for Compiled {
             // SAFETY: the types were checked, so the plan's offsets lie inside the tensors.
             self.pointers[patch.pointer] = unsafe { block.add(patch.offset) };
         }
-        for instr in &self.instrs {
-            // SAFETY: the plan gives every value its own bytes while it lives, and the types were checked above.
-            unsafe { self.execute(instr) };
-        }
     }
-}
 
-impl Compiled {
     /// # Safety
     /// The pointers are patched for the tensors of this run.
     unsafe fn execute(&self, instr: &Instr) {

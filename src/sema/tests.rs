@@ -101,3 +101,31 @@ train demo(lr: float = 1e-3) on points {
     println!("{:?}\n{:?}\n{:?}", program.buffers, program.hypers, program.reports);
     crate::ir::verify::verify(&program.init).unwrap();
 }
+
+#[test]
+fn the_mlp_compiles() {
+    let text = std::fs::read_to_string("/tmp/q.opt").unwrap();
+    let mut sources = SourceMap::new();
+    let file = sources.add("q.opt", text);
+    let (modules, diags) = load(&mut sources, file, false, &|_| Err("no files".into()));
+    assert!(diags.is_empty(), "{}", render(&sources, &diags, false));
+    let sources = Arc::new(sources);
+    let context = data::Context { data_dir: None, file_dir: None };
+    let schema = |p: &data::spec::Pipeline| data::schema(p, &context);
+    let options = BuildOptions { float: DType::F32, schema: &schema, overrides: vec![] };
+    let train = modules.trains().next().unwrap();
+    let (program, _) = program(&modules, &sources, train, &options)
+        .map_err(|d| println!("{}", render(&sources, &d, false)))
+        .expect("a program");
+    let clock = std::time::Instant::now();
+    let graph = crate::passes::simplify(program.graphs.step(128).expect("a step"));
+    println!("{:?}", clock.elapsed());
+    let compiled = crate::runtime::exec::Compiled::new(
+        &graph,
+        &crate::runtime::exec::Options { threads: 1, ..Default::default() },
+    )
+    .unwrap();
+    println!("{:?}", clock.elapsed());
+    println!("{}", compiled.fused().print(&sources));
+    println!("{}", compiled.plan().print(compiled.fused()));
+}

@@ -1,1 +1,169 @@
-//! (being written)
+//! Training: from a concrete [`Program`](crate::sema::program::Program) and rows of data to trained weights.
+//!
+//! * [`Engine`] compiles graphs and [`Rows`] gathers batches: the two things that the loop is given
+//! * [`shuffle`] and [`batches`]: which rows come when, gathered ahead on a second thread
+//! * [`state`]: the buffers that steps read and update; [`stage`]: a compiled graph bound to them
+//! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
+//! * [`checkpoint`] and [`load`]: values to and from files
+//! * [`run`]: the loop itself; [`compare`]: tables over several runs
+//!
+//! Results depend on the program, its data and the seed, never on time or on the number of threads: a run that is
+//! interrupted and resumed ends with the same bits as one that was not.
+
+pub mod batches;
+pub mod checkpoint;
+pub mod compare;
+pub mod folder;
+pub mod load;
+pub mod metrics;
+pub mod nan;
+pub mod npy;
+pub mod run;
+pub mod shuffle;
+pub mod stage;
+pub mod state;
+#[cfg(test)]
+mod tests;
+
+use crate::data::{self, Dataset};
+use crate::diag::Diagnostic;
+use crate::ir::Graph;
+use crate::runtime::{Executable, Tensor};
+use crate::sema::program::Program;
+use metrics::Record;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use run::train;
+
+/// Makes graphs runnable: the code generator or the interpreter.
+pub trait Engine: Sync {
+    fn compile(&self, graph: &Graph) -> Result<Box<dyn Executable>, Diagnostic>;
+}
+
+/// The rows of a data set.
+pub trait Rows: Sync {
+    /// Writes a column's value of each of `rows` (of the test part if `test`, else of the training part) into `out`,
+    /// whose first axis counts them.
+    fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor);
+}
+
+impl Rows for Dataset {
+    fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor) {
+        let index = self.schema().columns.iter().position(|c| c.name == column);
+        let index = index.expect("the checker binds columns of the schema only");
+        Dataset::gather(self, if test { data::Split::Test } else { data::Split::Train }, index, rows, out);
+    }
+}
+
+/// What the command line may change about a run.
+#[derive(Clone, Debug, Default)]
+pub struct TrainOptions {
+    /// With 1, batches are gathered between the steps instead of on a second thread.
+    pub threads: usize,
+    pub seed: Option<u64>,
+    pub steps: Option<usize>,
+    pub epochs: Option<usize>,
+    /// The run's folder; without one, nothing is written.
+    pub out: Option<PathBuf>,
+    /// Write a checkpoint (and the step's values) after every so many steps.
+    pub save_every: Option<usize>,
+    /// Look for NaN in every buffer after every step.
+    pub check_nan: bool,
+    pub max_time: Option<Duration>,
+    /// Continue from the newest checkpoint of `out`.
+    pub resume: bool,
+    /// Relative paths of `init = load(…)` are looked up here, in order.
+    pub search: Vec<PathBuf>,
+    /// What `config.json` repeats beside the settings: file text and command line values.
+    pub config: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a finished run says about itself.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    pub name: String,
+    pub seed: u64,
+    pub steps: usize,
+    pub epochs: usize,
+    pub train: Option<Record>,
+    pub test: Option<Record>,
+    pub out: Option<PathBuf>,
+    /// From the call of [`train`] to the end of the first step.
+    pub first_step: Duration,
+    pub compile: Duration,
+    /// In the loop, without compilation; steps made in it (fewer than `steps` after a resume).
+    pub training: Duration,
+    pub steps_run: usize,
+}
+
+impl Summary {
+    pub fn steps_per_second(&self) -> f64 {
+        let seconds = self.training.as_secs_f64();
+        if seconds > 0.0 { self.steps_run as f64 / seconds } else { 0.0 }
+    }
+}
+
+/// Why there is no summary.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// The program or its data is wrong (exit status 1).
+    Wrong(Vec<Diagnostic>),
+    /// Training itself failed: diverged, or stopped by the clock (exit status 3).
+    Training(Box<Diagnostic>),
+}
+
+impl Failure {
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Failure::Wrong(all) => all,
+            Failure::Training(one) => std::slice::from_ref(one),
+        }
+    }
+
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Failure::Wrong(_) => 1,
+            Failure::Training(_) => 3,
+        }
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(diagnostic: Diagnostic) -> Failure {
+        Failure::Wrong(vec![diagnostic])
+    }
+}
+
+impl From<Vec<Diagnostic>> for Failure {
+    fn from(diagnostics: Vec<Diagnostic>) -> Failure {
+        Failure::Wrong(diagnostics)
+    }
+}
+
+/// What a run is about to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub batch: usize,
+    pub epochs: usize,
+    pub steps_per_epoch: usize,
+    /// Steps of the whole run, and those already done by the run that this one resumes.
+    pub steps: usize,
+    pub done: usize,
+    pub out: Option<PathBuf>,
+}
+
+/// Listens to a run: progress bars, logs. Has no influence on it.
+pub trait Sink {
+    fn start(&mut self, _program: &Program, _plan: &Plan) {}
+    /// `step` steps are done.
+    fn progress(&mut self, _step: usize, _epoch: usize) {}
+    fn epoch(&mut self, _plan: &Plan, _train: &Record, _test: Option<&Record>, _took: Duration) {}
+    fn finish(&mut self, _summary: &Summary) {}
+}
+
+/// Listens to nothing.
+pub struct Silent;
+
+impl Sink for Silent {}

@@ -1,11 +1,19 @@
-//! The library's numbers against recorded references and against finite differences, through the language, in every
-//! engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
+//! Integration tests: one binary, so that the library is linked once.
+//!
+//! The library's numbers are compared with recorded references and with finite differences, through the language, in
+//! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
+mod bad;
+mod docs;
 mod engine;
+mod examples;
+mod gpt;
 mod language;
+mod mutations;
 mod ops;
 mod ops_table;
 mod optimizers;
 mod reference;
 mod run;
+mod support;
 mod training;

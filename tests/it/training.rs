@@ -44,25 +44,25 @@ fn refs(batch: &[(String, Tensor)]) -> Vec<(&str, &Tensor)> {
 }
 
 /// Collects what differs by more than a relative tolerance (to max(1, |expected|)).
-struct Check {
+pub struct Check {
     place: String,
-    tolerance: f64,
+    pub tolerance: f64,
     wrong: Vec<String>,
 }
 
 impl Check {
-    fn new(place: String, tolerance: f64) -> Check {
+    pub fn new(place: String, tolerance: f64) -> Check {
         Check { place, tolerance, wrong: vec![] }
     }
 
-    fn near(&mut self, what: impl std::fmt::Display, found: f64, expected: f64) {
+    pub fn near(&mut self, what: impl std::fmt::Display, found: f64, expected: f64) {
         let d = (found - expected).abs() / expected.abs().max(1.0);
         if d.is_nan() || d > self.tolerance {
             self.wrong.push(format!("{}: {what} is {found}, not {expected} ({d:.1e})", self.place));
         }
     }
 
-    fn done(self) {
+    pub fn done(self) {
         assert!(self.wrong.is_empty(), "{} differences:\n{}", self.wrong.len(), self.wrong.join("\n"));
     }
 }
@@ -260,7 +260,7 @@ fn diabetes_is_at_rest_at_the_recorded_least_squares_point() {
 }
 
 /// Weights by the generator of the reference: tensor number k, [out, in] row by row.
-fn generated(k: u32, count: usize, limit: f64) -> Vec<f64> {
+pub fn generated(k: u32, count: usize, limit: f64) -> Vec<f64> {
     let mut s = k;
     let next = |_| {
         s = s.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -269,7 +269,7 @@ fn generated(k: u32, count: usize, limit: f64) -> Vec<f64> {
     (0..count).map(next).collect()
 }
 
-fn transposed(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+pub fn transposed(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
     (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect()
 }
 

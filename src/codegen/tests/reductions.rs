@@ -102,3 +102,49 @@ fn totals_of_row_values() {
     assert!((buffers[2].f32s()[0] as f64 - expect).abs() < 1e-3, "{} {expect}", buffers[2].f32s()[0]);
     assert_eq!(buffers[3].i32s()[0], right);
 }
+
+/// Rows taken together that have bases, row values, row effects and totals of their own.
+#[test]
+fn columns_of_a_grid_with_two_outer_axes() {
+    let (a, b) = (3usize, 5usize);
+    for n in [1, 6, 40] {
+        let total = a * b * n;
+        let mut k = Build::grid(&[a, b], n);
+        let (x, scale) = (k.param(DType::F64, total, false), k.param(DType::F64, b, false));
+        let (sums, all, rows) =
+            (k.param(DType::F64, n, true), k.param(DType::F64, 1, true), k.param(DType::F64, 15, true));
+        let once = k.param(DType::F64, 1, true);
+        // x is stored with its outer axes exchanged.
+        let v = k.load(x, along(0, &[n as isize, (a * n) as isize], 1));
+        let s = k.load(scale, along(0, &[0, 1], 0));
+        let y = k.binary(Binary::Mul, v, s);
+        k.kernel.effects.push(Effect::ColReduce { kind: ReduceKind::Sum, value: y, param: sums });
+        k.kernel.effects.push(Effect::TotalReduce { kind: ReduceKind::Sum, value: y, param: all });
+        k.kernel.effects.push(Effect::TotalReduce { kind: ReduceKind::Sum, value: s, param: once });
+        k.store(rows, along(0, &[b as isize, 1], 0), s);
+        let (data, scales) = (noise(total, 3), noise(b, 4));
+        for tile in [1, 7, 100] {
+            let mut buffers = [
+                tensor(DType::F64, &data),
+                tensor(DType::F64, &scales),
+                zeros(DType::F64, n),
+                zeros(DType::F64, 1),
+                zeros(DType::F64, 15),
+                zeros(DType::F64, 1),
+            ];
+            run_tiles(&k.kernel, &mut buffers, tile);
+            let at = |i: usize, j: usize, c: usize| data[j * a * n + i * n + c] * scales[j];
+            let pairs = || (0..a).flat_map(|i| (0..b).map(move |j| (i, j)));
+            for c in 0..n {
+                let expect: f64 = pairs().map(|(i, j)| at(i, j, c)).sum();
+                assert!((buffers[2].f64s()[c] - expect).abs() < 1e-13);
+            }
+            let expect: f64 = pairs().map(|(i, j)| (0..n).map(|c| at(i, j, c)).sum::<f64>()).sum();
+            assert!((buffers[3].f64s()[0] - expect).abs() < 1e-12);
+            for (i, j) in pairs() {
+                assert_eq!(buffers[4].f64s()[i * b + j], scales[j]);
+            }
+            assert!((buffers[5].f64s()[0] - a as f64 * scales.iter().sum::<f64>()).abs() < 1e-13);
+        }
+    }
+}

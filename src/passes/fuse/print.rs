@@ -3,6 +3,7 @@
 use super::classify::Class;
 use super::{Fused, Unit, Work};
 use crate::ir::NodeId;
+use crate::ir::print::node_text;
 use crate::kernel::Space;
 use crate::source::SourceMap;
 use std::fmt::Write;
@@ -10,24 +11,27 @@ use std::fmt::Write;
 impl Fused {
     /// Kernels and calls, each with what it stores, what it reads, and the operations inside.
     pub fn print(&self, sources: &SourceMap) -> String {
-        let mut text = String::new();
+        let mut out = String::new();
         let kernels = self.units.iter().filter(|u| matches!(u.work, Work::Kernel(_))).count();
         let calls = self.units.iter().filter(|u| matches!(u.work, Work::Library)).count();
-        let _ = writeln!(text, "{kernels} kernels, {calls} library calls");
+        let _ = writeln!(out, "{kernels} kernels, {calls} library calls");
         for (k, unit) in self.units.iter().enumerate() {
-            let _ = writeln!(text, "\n{}", self.head(k, unit));
+            let _ = writeln!(out, "\n{}", self.head(k, unit));
             if let Work::Kernel(draft) = &unit.work {
                 for id in &draft.fused {
                     let node = self.graph.node(*id);
                     let args: Vec<String> = node.args.iter().map(|a| self.label(*a)).collect();
                     let place = sources.place(node.span);
                     let comment = if place.is_empty() { String::new() } else { format!("  // {place}") };
-                    let line = format!("  %{}: {} = {} {}", id.0, node.ty, node.op.name(), args.join(", "));
-                    let _ = writeln!(text, "{}{comment}", line.trim_end());
+                    // With attributes, and with the names of inputs for operands.
+                    let text = node_text(node);
+                    let operation = text.split(" %").next().unwrap_or_default();
+                    let line = format!("  %{}: {operation} {}", id.0, args.join(", "));
+                    let _ = writeln!(out, "{}{comment}", line.trim_end());
                 }
             }
         }
-        text
+        out
     }
 
     fn head(&self, k: usize, unit: &Unit) -> String {

@@ -44,9 +44,13 @@ pub struct Axes<'a> {
     pub rhs_contract: &'a [usize],
 }
 
-/// A task is about this many multiply-adds, or more.
-const TASK: usize = 1 << 21;
-const MOST_TASKS: usize = 16;
+/// Multiply-adds from which two cores are worth their handshake (some twenty microseconds of work).
+const SHARED: usize = 1 << 20;
+/// Multiply-adds of a tile of a large product.
+const TILE: usize = 1 << 22;
+const MOST_TILES: usize = 16;
+/// Tiles cut columns if each gets this many: measured to be quicker than cutting rows, where operands are packed worse.
+const COLUMNS: usize = 32;
 /// Below this many multiply-adds a plain loop is quicker than the library's overhead.
 const TINY: usize = 2048;
 
@@ -105,13 +109,17 @@ impl Product {
             batch,
             sums,
             tiles: 1,
-            split_rows: row.extent >= column.extent,
+            split_rows: false,
             lhs_offset: lhs.offset,
             rhs_offset: rhs.offset,
         };
         let work = product.m * product.n * product.k;
-        let longest = product.m.max(product.n);
-        product.tiles = (work / TASK).clamp(1, MOST_TASKS).min(longest.div_ceil(16)).max(1);
+        if work >= SHARED {
+            // A power of two, so that two and four cores get equal shares.
+            let tiles = (work / TILE).clamp(2, MOST_TILES);
+            product.tiles = 1 << tiles.ilog2();
+            product.split_rows = product.n / product.tiles < COLUMNS;
+        }
         product
     }
 
@@ -126,7 +134,7 @@ impl Product {
     pub unsafe fn run(&self, pool: &Pool, lhs: *const u8, rhs: *const u8, out: *mut u8) {
         let batches: usize = self.batch.iter().map(|l| l.extent).product();
         let tasks = batches * self.tiles;
-        if self.work() < TASK {
+        if self.work() < SHARED {
             for task in 0..tasks {
                 // SAFETY: the caller's promise.
                 unsafe { self.task(task, lhs, rhs, out) };
@@ -134,7 +142,7 @@ impl Product {
             return;
         }
         // Small products of a batch go together.
-        let chunk = (TASK / (self.m * self.n * self.k).max(1)).clamp(1, tasks.max(1));
+        let chunk = (SHARED / (self.m * self.n * self.k).max(1)).clamp(1, tasks.max(1));
         let pointers = (lhs as usize, rhs as usize, out as usize);
         pool.run(tasks.div_ceil(chunk), &|c, _| {
             for task in c * chunk..((c + 1) * chunk).min(tasks) {

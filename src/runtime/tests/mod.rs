@@ -53,6 +53,12 @@ fn check(graph: &Graph) -> Compiled {
     last.expect("one option at least")
 }
 
+/// The text of all stages from the fused graph on.
+fn stages(compiled: &Compiled) -> String {
+    let sources = Default::default();
+    format!("{}\n{}", compiled.print_fused(&sources), compiled.print_plan())
+}
+
 fn counts(compiled: &Compiled) -> (usize, usize, usize) {
     let count = |f: fn(&Work) -> bool| compiled.fused().units.iter().filter(|u| f(&u.work)).count();
     let copies = compiled.plan().steps.iter().filter(|s| matches!(s, crate::passes::plan::Step::Copy(_))).count();
@@ -62,15 +68,14 @@ fn counts(compiled: &Compiled) -> (usize, usize, usize) {
 #[test]
 fn an_mlp_step_is_five_kernels_and_five_products() {
     let compiled = check(&models::mlp(8, 20, 12, 4));
-    let text = compiled.fused().print(&Default::default()) + "\n" + &compiled.plan().print(compiled.fused());
-    assert_eq!(counts(&compiled), (5, 5, 0), "{text}");
+    assert_eq!(counts(&compiled), (5, 5, 0), "{}", stages(&compiled));
+    insta::assert_snapshot!(stages(&compiled));
 }
 
 #[test]
 fn a_linear_regression_step() {
     let compiled = check(&models::linear_regression(16, 2));
-    let text = compiled.fused().print(&Default::default()) + "\n" + &compiled.plan().print(compiled.fused());
-    assert_eq!(counts(&compiled), (3, 2, 0), "{text}");
+    assert_eq!(counts(&compiled), (3, 2, 0), "{}", stages(&compiled));
 }
 
 #[test]
@@ -93,4 +98,69 @@ fn random_graphs_agree_with_the_interpreter() {
         let what = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(&graph)));
         assert!(what.is_ok(), "seed {seed}");
     }
+}
+
+#[test]
+fn one_thread_and_two_give_the_same_bits() {
+    for graph in [models::mlp(256, 300, 200, 10), models::optimizer(300_001), models::normalisations([64, 48, 96])] {
+        let mut bits = vec![];
+        for threads in [1, 2, 3] {
+            let options = Options { threads, ..Options::default() };
+            let mut compiled = Compiled::new(&graph, &options).expect("compiles");
+            let (inputs, results) = trained(&mut compiled, &graph);
+            bits.push(inputs.iter().chain(&results).map(|t| t.bytes().to_vec()).collect::<Vec<_>>());
+        }
+        assert!(bits[0] == bits[1] && bits[0] == bits[2]);
+    }
+}
+
+/// Two states of one shape, `a` and `b`.
+fn two_states() -> (Graph, crate::ir::NodeId, crate::ir::NodeId) {
+    let mut graph = Graph::new();
+    let ty = crate::ir::Type::new(crate::ir::DType::F32, [4, 5]);
+    let a = graph.add_input("a", ty.clone(), crate::ir::InputKind::State, Default::default());
+    let b = graph.add_input("b", ty, crate::ir::InputKind::State, Default::default());
+    (graph, a, b)
+}
+
+#[test]
+fn updates_may_exchange_values() {
+    let (mut graph, a, b) = two_states();
+    graph.add_output("a", b, OutputKind::Update(0));
+    graph.add_output("b", a, OutputKind::Update(1));
+    graph.add_output("old", a, OutputKind::Value);
+    check(&graph);
+}
+
+#[test]
+fn an_update_waits_for_readers_of_the_old_value() {
+    let (mut graph, a, b) = two_states();
+    let builder = &mut crate::ir::build::Builder::new(&mut graph, Default::default());
+    // The new value of `a` reads `b` transposed and the other way round: neither order works in place.
+    let turn = |builder: &mut crate::ir::build::Builder, x| {
+        let turned = builder.transpose(x, vec![1, 0]);
+        let product = builder.matmul(x, turned);
+        let row = builder.reduce(crate::ir::ReduceKind::Sum, product, &[1]);
+        let row = builder.unary(crate::ir::Unary::Tanh, row);
+        builder.broadcast(row, &[4, 5], vec![0])
+    };
+    let (from_a, from_b) = (turn(builder, a), turn(builder, b));
+    let (new_a, new_b) = (builder.add(a, from_b), builder.mul(b, from_a));
+    let flipped = builder.push(crate::ir::Op::Reverse { axes: vec![1] }, &[a], Default::default());
+    graph.add_output("a", new_a, OutputKind::Update(0));
+    graph.add_output("b", new_b, OutputKind::Update(1));
+    graph.add_output("flipped", flipped, OutputKind::Value);
+    check(&graph);
+}
+
+#[test]
+fn one_value_for_two_updates_and_a_result() {
+    let (mut graph, a, b) = two_states();
+    let builder = &mut crate::ir::build::Builder::new(&mut graph, Default::default());
+    let sum = builder.add(a, b);
+    graph.add_output("a", sum, OutputKind::Update(0));
+    graph.add_output("b", sum, OutputKind::Update(1));
+    graph.add_output("sum", sum, OutputKind::Value);
+    let compiled = check(&graph);
+    assert_eq!(counts(&compiled).2, 2);
 }

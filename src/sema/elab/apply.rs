@@ -318,10 +318,13 @@ impl Elab<'_> {
     fn enter(&mut self, frame: Frame, span: Span) -> R<()> {
         if self.frames.len() >= MAX_DEPTH {
             let title = frame.title.clone();
+            let itself = self.frames.iter().filter(|f| f.title == title).count() > 1;
+            let what = if itself { "calls itself".into() } else { format!("is nested more than {MAX_DEPTH} deep") };
             return Err(self.fail(
-                error("E0214", format!("{title} is nested more than {MAX_DEPTH} deep"))
-                    .at(span, "the call that goes too deep")
-                    .note("a definition is instantiated where it is called, so it cannot call itself"),
+                error("E0214", format!("{title} {what}"))
+                    .at(span, "a call that does not end")
+                    .note("a definition is instantiated where it is called, so it cannot call itself")
+                    .help("repeat with `for i in 0..n { … }`, or make copies of a layer with `stack(n, layer)`"),
             ));
         }
         self.frames.push(frame);
@@ -335,6 +338,7 @@ impl Elab<'_> {
         let bound = self.bind(&def.inputs, args, &title, "input", def.name.span, span)?;
         let path = self.path_of(instance);
         let mut frame = self.new_frame(instance.def.module, FrameKind::Def(def.kind), title.clone(), path.clone());
+        frame.called_at = span;
         let statics = self.hyper_locals(def, instance, &path)?;
         frame.scopes[0].extend(statics);
         let caller_theta = bound.first().and_then(|a| a.as_ref()).map(|a| a.span);

@@ -28,6 +28,7 @@ impl Elab<'_> {
             // `float` without brackets is a scalar.
             return self.match_scalar(name, ty, dtype, value, at);
         };
+        self.check_element_type(name, ty, dtype, &value, at)?;
         let tensor = self.tensor_of_type(value, dtype, at)?;
         // A value that stands for many tensors fits `float[..]` and nothing narrower.
         if tensor.layout != Layout::Plain && matches!(dims.as_slice(), [DimExpr::Rest(_)]) {
@@ -37,6 +38,22 @@ impl Elab<'_> {
         let shape = self.shape_of(tensor)?;
         self.solve_dims(dims, &shape, ty, &text, at)?;
         Ok(Value::Tensor(tensor))
+    }
+
+    /// The same refusal as in [`Elab::tensor_of_type`], in terms of the input that the value is for.
+    fn check_element_type(&mut self, name: &str, ty: &TypeExpr, dtype: DType, value: &Value, at: Span) -> R<()> {
+        let Value::Tensor(tensor) = value else { return Ok(()) };
+        let found = self.graph.dtype(tensor.node);
+        if found == dtype || tensor.weak && dtype.is_float() {
+            return Ok(());
+        }
+        let (want, have) = (self.dtype_text(dtype), self.dtype_text(found));
+        let code = if found == DType::I32 && dtype.is_float() { "E0208" } else { "E0204" };
+        let given = self.sources.text(at).to_string();
+        let d = error(code, format!("'{name}' takes {want} values, not {have} values"))
+            .at(at, format!("this is {}", self.type_text(value)))
+            .at(ty.span, format!("declared as {}", self.sources.text(ty.span)));
+        Err(self.fail(if given.contains('\n') { d } else { d.help(format!("convert it: `{want}({given})`")) }))
     }
 
     fn match_scalar(&mut self, name: &str, ty: &TypeExpr, dtype: DType, value: Value, at: Span) -> R<Value> {
@@ -105,10 +122,13 @@ impl Elab<'_> {
         let fixed = dims.len() - usize::from(rest.is_some());
         let fits = if rest.is_some() { shape.len() >= fixed } else { shape.len() == fixed };
         if !fits {
-            let wanted = if rest.is_some() { format!("at least {fixed}") } else { fixed.to_string() };
+            let axes = |n: usize| if n == 1 { "1 axis".to_string() } else { format!("{n} axes") };
+            let least = if rest.is_some() { "at least " } else { "" };
+            let (name, found) = text.split_once(": ").unwrap_or(("this", text));
+            let wanted = axes(fixed);
             return Err(self.fail(
-                error("E0203", format!("expected a tensor with {wanted} axes, found {} ({text})", shape.len()))
-                    .at(at, format!("this has shape {shape:?}"))
+                error("E0203", format!("'{name}' takes a tensor of {least}{wanted}, not of {}", axes(shape.len())))
+                    .at(at, format!("this is {found}"))
                     .at(ty.span, format!("declared as {}", self.sources.text(ty.span))),
             ));
         }
@@ -296,7 +316,8 @@ impl Elab<'_> {
             Ok(size) if size <= MAX_SIZE => Ok(size),
             _ => {
                 let notes = self.dim_notes(expr);
-                let mut d = error("E0203", format!("a dimension cannot be {value}")).at(expr.span, "solved here");
+                let text = format!("`{}` is {value}", self.sources.text(expr.span));
+                let mut d = error("E0203", format!("a dimension cannot be {value}")).at(expr.span, text);
                 d.notes.extend(notes);
                 Err(self.fail(d))
             }

@@ -18,7 +18,7 @@ mod train;
 
 use super::modules::{DefId, ModuleId, Modules};
 use super::value::{Instance, Layout, Tensor, Value};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Label};
 use crate::ir::build::Builder;
 use crate::ir::{DType, Graph, InputKind, NodeId, Type};
 use crate::source::{SourceMap, Span};
@@ -57,6 +57,8 @@ pub struct Frame {
     pub kind: FrameKind,
     /// For messages: `layer Dense`.
     pub title: String,
+    /// The call that this is the activation of.
+    pub called_at: Span,
     /// Prefix of the paths of parameters, states and layers made here.
     pub path: String,
     pub scopes: Vec<HashMap<String, Value>>,
@@ -85,6 +87,8 @@ pub struct ParamSlot {
     pub ty: Type,
     pub init: Value,
     pub span: Span,
+    /// The call of the layer that made it.
+    pub made_at: Span,
 }
 
 /// Whose state it is.
@@ -188,11 +192,26 @@ impl<'a> Elab<'a> {
 
     /// Records a diagnostic (once) and gives the token that says so.
     pub fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
+        let diagnostic = self.in_users_text(diagnostic);
         let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
         if !self.diags.iter().any(known) {
             self.diags.push(diagnostic);
         }
         Failed::Reported
+    }
+
+    /// A mistake that is found inside the library is (nearly always) one of the call: that place comes first.
+    fn in_users_text(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        let users = |span: Span| self.modules.user_modules().any(|m| self.modules.module(m).file == span.file);
+        if diagnostic.labels.is_empty() || diagnostic.labels.iter().any(|l| users(l.span)) {
+            return diagnostic;
+        }
+        let call = self.frames.iter().rev().find(|f| f.called_at != Span::default() && users(f.called_at));
+        if let Some(frame) = call {
+            let text = format!("in this call of {}", frame.title);
+            diagnostic.labels.insert(0, Label { span: frame.called_at, text });
+        }
+        diagnostic
     }
 
     pub fn build(&mut self, span: Span) -> Builder<'_> {
@@ -208,6 +227,7 @@ impl<'a> Elab<'a> {
             module,
             kind,
             title,
+            called_at: Span::default(),
             path,
             scopes: vec![HashMap::new()],
             dims: HashMap::new(),

@@ -46,7 +46,7 @@ impl Elab<'_> {
             let name = self.name_rule(&rule);
             specs.push(GroupSpec { name, params, rule, span: group.optimizer.span });
         }
-        self.steps.push(Minimized { loss: loss.node, groups: specs });
+        self.steps.push(Minimized { loss: loss.node, loss_span: m.loss.span, groups: specs });
         Ok(Value::Unit)
     }
 

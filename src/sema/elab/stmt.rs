@@ -50,8 +50,14 @@ impl Elab<'_> {
                 };
                 self.bind_let(names, bound, value.span)
             }
-            StmtKind::Param(decl) => self.param(decl, stmt.span),
-            StmtKind::State(decl) => self.state(decl, stmt.span),
+            StmtKind::Param(decl) => {
+                let made = self.param(decl, stmt.span);
+                self.poison_failed(decl, made)
+            }
+            StmtKind::State(decl) => {
+                let made = self.state(decl, stmt.span);
+                self.poison_failed(decl, made)
+            }
             StmtKind::Update { target, value } => self.update(target, value, stmt.span),
             StmtKind::Expr(e) => self.expr(e),
             StmtKind::If { cond, then, otherwise } => self.if_statement(cond, then, otherwise.as_ref(), stmt.span),
@@ -66,6 +72,14 @@ impl Elab<'_> {
                 error("E0212", "'eval … = …' is not supported yet").at(stmt.span, "separate weights for evaluation"),
             )),
         }
+    }
+
+    /// Uses of a declaration that was reported wrong are not wrong again.
+    fn poison_failed(&mut self, decl: &Decl, made: R<Value>) -> R<Value> {
+        if matches!(made, Err(Failed::Reported)) {
+            self.define(&decl.name.name, Value::Poison);
+        }
+        made
     }
 
     fn bind_let(&mut self, names: &[Ident], value: R<Value>, span: Span) -> R<Value> {
@@ -143,11 +157,12 @@ impl Elab<'_> {
                 return Ok(known.node);
             }
             let (old, new) = (self.ir_type_text(&known.ty.clone()), self.ir_type_text(&ty));
-            let first = known.span;
+            let (first, call) = (known.made_at, self.frame().called_at);
             return Err(self.fail(
                 error("E0203", format!("the shared parameter '{path}' is {old} in one call and {new} in another"))
-                    .at(span, format!("here it would be {new}"))
-                    .at(first, format!("first made as {old}"))
+                    .at(call, format!("here it would be {new}"))
+                    .at(first, format!("made here as {old}"))
+                    .at(span, "declared here")
                     .help("a layer that is called twice shares its weights; make a second layer for another shape"),
             ));
         }
@@ -165,7 +180,10 @@ impl Elab<'_> {
         } else {
             self.graph.add_input(path, ty.clone(), InputKind::Param, span)
         };
-        self.params.insert(path.to_string(), ParamSlot { node, ty, init, span });
+        self.params.insert(
+            path.to_string(),
+            ParamSlot { node, ty, init, span, made_at: self.frames.last().map_or(span, |f| f.called_at) },
+        );
         Ok(node)
     }
 

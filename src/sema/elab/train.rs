@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// One `minimize` of the step.
 pub struct Minimized {
     pub loss: NodeId,
+    pub loss_span: Span,
     pub groups: Vec<GroupSpec>,
 }
 
@@ -326,7 +327,26 @@ impl Elab<'_> {
         Ok(Built { graph, buffers })
     }
 
+    /// A group that no gradient reaches would stand still (or only decay) for the whole run.
+    fn check_gradient(&mut self, step: &Minimized, group: &GroupSpec) -> R<()> {
+        let nodes: Vec<NodeId> = group.params.iter().map(|p| self.params[p].node).collect();
+        if crate::ad::depends(&self.graph, step.loss, &nodes) {
+            return Ok(());
+        }
+        let named = group.params.iter().take(4).map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ");
+        let more = if group.params.len() > 4 { ", …" } else { "" };
+        Err(self.fail(
+            error("E0215", "no gradient reaches the parameters")
+                .at(step.loss_span, "what is minimized does not depend on them in a differentiable way")
+                .at(group.span, format!("this rule trains {named}{more}"))
+                .note("comparisons, argmax, rounding, ints and stop_gradient let no gradient through"),
+        ))
+    }
+
     fn train_step(&mut self, step: &Minimized) -> R<Vec<(GroupSpec, NodeId)>> {
+        for group in &step.groups {
+            self.check_gradient(step, group)?;
+        }
         let wrt: Vec<NodeId> = step.groups.iter().flat_map(|g| g.params.iter().map(|p| self.params[p].node)).collect();
         let grads = match crate::ad::gradients(&mut self.graph, step.loss, None, &wrt) {
             Ok(grads) => grads,

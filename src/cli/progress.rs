@@ -1,0 +1,187 @@
+//! What a run shows while it works: a bar on a terminal, a line an epoch elsewhere, objects for programs.
+
+use super::{output, table};
+use crate::sema::program::Program;
+use crate::train::metrics::Record;
+use crate::train::{Plan, Sink, Summary};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// About as many epoch lines as a person reads.
+const LINES: usize = 100;
+/// Time between two moves of the bar.
+const FRAME: Duration = Duration::from_millis(50);
+
+/// Tells a run's story on stderr and, for `--json`, its epochs on stdout.
+pub struct Progress {
+    quiet: bool,
+    json: bool,
+    /// Stands before each line, in a comparison.
+    label: String,
+    bar: Option<ProgressBar>,
+    moved: Instant,
+}
+
+impl Progress {
+    pub fn new(quiet: bool, json: bool, label: &str) -> Progress {
+        let label = if label.is_empty() { String::new() } else { format!("{label}  ") };
+        Progress { quiet, json, label, bar: None, moved: Instant::now() }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::remark(text)),
+            None => output::remark(text),
+        }
+    }
+}
+
+impl Sink for Progress {
+    fn start(&mut self, program: &Program, plan: &Plan) {
+        if self.quiet {
+            return;
+        }
+        if self.label.is_empty() {
+            output::remark(&overview(program, plan));
+        }
+        if plan.done > 0 {
+            output::remark(&format!("resumed after step {} of {}", plan.done, plan.steps));
+        }
+        if std::io::stderr().is_terminal() {
+            let style = if output::colour() {
+                "{prefix}{bar:32.cyan} {pos}/{len} steps  {per_sec}  {eta} left"
+            } else {
+                "{prefix}{bar:32} {pos}/{len} steps  {per_sec}  {eta} left"
+            };
+            let bar = ProgressBar::with_draw_target(Some(plan.steps as u64), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(self.label.clone());
+            bar.set_position(plan.done as u64);
+            bar.reset_eta();
+            self.bar = Some(bar);
+        }
+    }
+
+    fn progress(&mut self, step: usize, _epoch: usize) {
+        if let Some(bar) = &self.bar
+            && self.moved.elapsed() > FRAME
+        {
+            bar.set_position(step as u64);
+            self.moved = Instant::now();
+        }
+    }
+
+    fn epoch(&mut self, plan: &Plan, train: &Record, test: Option<&Record>, took: Duration) {
+        if self.json {
+            output::object(&train.to_json());
+            if let Some(test) = test {
+                output::object(&test.to_json());
+            }
+        }
+        let stride = plan.epochs.div_ceil(LINES).max(1);
+        if !self.quiet && (train.epoch.is_multiple_of(stride) || train.epoch == plan.epochs) {
+            self.say(&format!("{}{}", self.label, epoch_line(plan, train, test, took)));
+        }
+    }
+
+    fn finish(&mut self, summary: &Summary) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if !self.quiet {
+            output::remark(&format!("{}{}", self.label, closing(summary)));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        // A run that failed leaves no half bar behind.
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `epoch 3/10  loss 0.2145  accuracy 0.9366  | test loss 0.1900  accuracy 0.9433  0.42 s`
+fn epoch_line(plan: &Plan, train: &Record, test: Option<&Record>, took: Duration) -> String {
+    let values = |record: &Record| -> String {
+        record.values.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect::<Vec<_>>().join("  ")
+    };
+    let width = plan.epochs.to_string().len();
+    let mut line = format!("epoch {:>width$}/{}  {}", train.epoch, plan.epochs, values(train));
+    if let Some(test) = test {
+        line.push_str(&format!("  | test {}", values(test)));
+    }
+    format!("{line}  {:.2} s", took.as_secs_f64())
+}
+
+/// Four significant digits for what people compare.
+pub fn short(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || !value.is_finite() || (1e-3..1e6).contains(&size) {
+        let fraction = if (1000.0..1e6).contains(&size) { 1 } else { 4 };
+        format!("{value:.fraction$}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+/// The model's layers and the run's numbers.
+fn overview(program: &Program, plan: &Plan) -> String {
+    let mut out = String::new();
+    if !program.layers.is_empty() {
+        let mut rows = vec![["layer", "", "output", "parameters"].map(str::to_string).to_vec()];
+        for layer in &program.layers {
+            rows.push(vec![layer.path.clone(), layer.layer.clone(), layer.output.clone(), layer.params.to_string()]);
+        }
+        out.push_str(&table::render(&rows));
+    }
+    let (train, test) = (program.schema.train_rows, program.schema.test_rows);
+    let rows = if test > 0 { format!("{train} rows, {test} for testing") } else { format!("{train} rows") };
+    out.push_str(&format!(
+        "{}: {rows}; {} steps in {} epochs of batches of {}; seed {}",
+        program.name, plan.steps, plan.epochs, plan.batch, plan.seed
+    ));
+    if let Some(folder) = &plan.out {
+        out.push_str(&format!("; to {}", folder.display()));
+    }
+    out
+}
+
+fn closing(summary: &Summary) -> String {
+    let (seconds, compile) = (summary.training.as_secs_f64(), summary.compile.as_secs_f64());
+    let first = summary.first_step.as_secs_f64();
+    format!(
+        "{} steps in {seconds:.2} s: {:.0} steps/s (compiled in {:.1} ms, first step after {:.1} ms)",
+        summary.steps_run,
+        summary.steps_per_second(),
+        compile * 1e3,
+        first * 1e3
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::metrics::Split;
+
+    #[test]
+    fn an_epoch_is_one_line() {
+        let record = |split, loss: f64| Record {
+            step: 30,
+            epoch: 3,
+            split,
+            values: vec![("loss".into(), loss), ("accuracy".into(), 0.93661)],
+        };
+        let plan = Plan { seed: 1, batch: 8, epochs: 10, steps_per_epoch: 10, steps: 100, done: 0, out: None };
+        let (train, test) = (record(Split::Train, 0.21449), record(Split::Test, 12345.6));
+        let line = epoch_line(&plan, &train, Some(&test), Duration::from_millis(420));
+        let expected = "epoch  3/10  loss 0.2145  accuracy 0.9366  | test loss 12345.6  accuracy 0.9366  0.42 s";
+        assert_eq!(line, expected);
+        assert_eq!([0.0, 1e-5, 2e9, f64::NAN].map(short), ["0.0000", "1.000e-5", "2.000e9", "NaN"]);
+    }
+}

@@ -1,0 +1,458 @@
+//! The one place that names every stage in order. Dumps and timings hang here; printing is left to the callers.
+//!
+//! ```text
+//! text ─ sema::load ─▶ Modules ─ sema::program ─▶ Program ─ graphs.step ─▶ Graph ─ simplify ─ Compiled ─▶ Executable
+//! ```
+
+use crate::data::spec::Pipeline;
+use crate::data::{self, Dataset};
+use crate::diag::{Diagnostic, error, suggest};
+use crate::interp::Interpreter;
+use crate::ir::{DType, Graph, Type, print};
+use crate::passes::simplify;
+use crate::runtime::Executable;
+use crate::runtime::exec::{Compiled, Options};
+use crate::sema::program::Program;
+use crate::sema::{self, BuildOptions, Modules};
+use crate::source::{FileId, SourceMap};
+use crate::syntax::ast::{self, Expr, ExprKind};
+use crate::syntax::{self, parse_expr};
+use crate::train::Engine;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What runs compiled graphs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    Jit,
+    Interp,
+}
+
+/// What the command line says about a program.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `--set name=value`; the value is an expression.
+    pub sets: Vec<(String, String)>,
+    pub float: DType,
+    pub data_dir: Option<PathBuf>,
+    /// Which `train` or `compare` of the file; by default its first `compare`, else its first `train`.
+    pub name: Option<String>,
+}
+
+impl Default for Request {
+    fn default() -> Request {
+        Request { sets: vec![], float: DType::F32, data_dir: None, name: None }
+    }
+}
+
+/// A training run, ready to go.
+pub struct Job {
+    /// In a comparison: `optimizer = Adam()`.
+    pub label: String,
+    /// In a comparison over seeds: this run's.
+    pub seed: Option<u64>,
+    pub program: Program,
+    pub dataset: Arc<Dataset>,
+}
+
+/// What a file asks for.
+pub enum Experiment {
+    Train(Box<Job>),
+    /// Runs of one label stand together.
+    Compare {
+        name: String,
+        jobs: Vec<Job>,
+    },
+}
+
+/// A stage that can be printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Stage {
+    /// The syntax tree
+    Ast,
+    /// The program: columns, parameters and states with their types
+    Typed,
+    /// The evaluation graph: forward only
+    Graph,
+    /// The training step: forward, backward and update
+    Grad,
+    /// The step as fused kernels
+    Fused,
+    /// The kernels' loops
+    Kernels,
+    /// The order of kernels and the memory plan
+    Plan,
+}
+
+/// What `optc eval` computes. The graph's inputs of kind [`InputKind::Arg`](crate::ir::InputKind::Arg) are the `lets` and
+/// [`COTANGENT`]; its outputs are the value and, in order, the gradients.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    pub expr: &'a str,
+    /// `--let` names with the types of their values.
+    pub lets: &'a [(String, Type)],
+    /// Names of `lets` to differentiate by.
+    pub grads: &'a [String],
+    /// The type of `--cotangent`.
+    pub cotangent: Option<&'a Type>,
+    pub float: DType,
+}
+
+/// The input that holds the cotangent's value.
+pub const COTANGENT: &str = "cotangent";
+
+/// One use of the compiler: its texts, its warnings, and how long each stage took.
+#[derive(Default)]
+pub struct Session {
+    pub sources: SourceMap,
+    pub warnings: Vec<Diagnostic>,
+    pub timings: Vec<(&'static str, Duration)>,
+    main: Option<FileId>,
+    folder: Option<PathBuf>,
+}
+
+impl Session {
+    pub fn new() -> Session {
+        Session::default()
+    }
+
+    /// Reads the file that the following calls are about.
+    pub fn open(&mut self, path: &Path) -> Result<(), String> {
+        let bytes = std::fs::read(path).map_err(|e| format!("cannot read '{}': {e}", path.display()))?;
+        let text = String::from_utf8(bytes).map_err(|_| format!("'{}' is not UTF-8 text", path.display()))?;
+        self.main = Some(self.sources.add(path.display().to_string(), text));
+        self.folder = path.parent().map(Path::to_path_buf);
+        Ok(())
+    }
+
+    /// The text of the open file.
+    pub fn text(&self) -> &str {
+        self.main.map_or("", |file| &self.sources.file(file).text)
+    }
+
+    /// Where relative paths of the file begin.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    fn timed<T>(&mut self, stage: &'static str, work: impl FnOnce(&mut Session) -> T) -> T {
+        let clock = Instant::now();
+        let result = work(self);
+        self.timings.push((stage, clock.elapsed()));
+        result
+    }
+
+    /// The open file's syntax tree, if it has no errors.
+    fn parse(&mut self) -> Result<ast::File, Vec<Diagnostic>> {
+        let Some(file) = self.main else { return Ok(ast::File::default()) };
+        let (tree, problems) = self.timed("parse", |s| syntax::parse_file(&s.sources, file));
+        self.sift(problems).map(|()| tree)
+    }
+
+    /// Keeps warnings; gives everything back if there is an error among it.
+    fn sift(&mut self, found: Vec<Diagnostic>) -> Result<(), Vec<Diagnostic>> {
+        if found.iter().any(Diagnostic::is_error) {
+            return Err(found);
+        }
+        self.warnings.extend(found);
+        Ok(())
+    }
+
+    /// The open file with everything that it uses.
+    fn load(&mut self, open_library: bool) -> Result<Arc<Modules>, Vec<Diagnostic>> {
+        let main = match self.main {
+            Some(file) => file,
+            None => self.sources.add("expression", ""),
+        };
+        let folder = self.folder.clone().unwrap_or_default();
+        let read = move |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string());
+        let (modules, found) = self.timed("load", |s| sema::load(&mut s.sources, main, open_library, &read));
+        self.sift(found).map(|()| modules)
+    }
+
+    /// All diagnostics of the open file.
+    pub fn check(&mut self) -> Vec<Diagnostic> {
+        let before = self.warnings.len();
+        let modules = match self.load(false) {
+            Ok(modules) => modules,
+            Err(found) => return found,
+        };
+        let mut found = self.warnings.split_off(before);
+        let request = Request::default();
+        let names: Vec<String> = modules.trains().map(|t| t.name.name.clone()).collect();
+        for name in names {
+            let run = Runs::of_train(&modules, &name);
+            found.extend(run.and_then(|runs| self.programs(&modules, runs, &request)).err().unwrap_or_default());
+        }
+        for index in 0..modules.compares().count() {
+            let runs = Runs::of_compare(&modules, index);
+            found.extend(runs.and_then(|runs| self.programs(&modules, runs, &request)).err().unwrap_or_default());
+        }
+        let mut once: Vec<Diagnostic> = Vec::new();
+        for diagnostic in found {
+            if !once.contains(&diagnostic) {
+                once.push(diagnostic);
+            }
+        }
+        once
+    }
+
+    /// What the open file trains.
+    pub fn experiment(&mut self, request: &Request) -> Result<Experiment, Vec<Diagnostic>> {
+        let modules = self.load(false)?;
+        let runs = Runs::choose(&modules, request.name.as_deref())?;
+        let compared = runs.compared.then(|| runs.train.name.name.clone());
+        let programs = self.programs(&modules, runs, request)?;
+        let context = self.context(request);
+        let mut opened: Vec<(Pipeline, Arc<Dataset>)> = Vec::new();
+        let mut jobs = Vec::new();
+        for made in programs {
+            let known = opened.iter().find(|(pipeline, _)| *pipeline == made.pipeline);
+            let dataset = match known {
+                Some((_, dataset)) => dataset.clone(),
+                None => {
+                    let read = self.timed("data", |_| data::open(&made.pipeline, &context))?;
+                    let dataset = Arc::new(read);
+                    opened.push((made.pipeline, dataset.clone()));
+                    dataset
+                }
+            };
+            jobs.push(Job { label: made.label, seed: made.seed, program: made.program, dataset });
+        }
+        match (compared, jobs.pop()) {
+            (None, Some(job)) => Ok(Experiment::Train(Box::new(job))),
+            (Some(name), last) => Ok(Experiment::Compare { name, jobs: jobs.into_iter().chain(last).collect() }),
+            (None, None) => Err(vec![error("E0901", "internal error: a training without a run")]),
+        }
+    }
+
+    fn context(&self, request: &Request) -> data::Context {
+        data::Context { data_dir: request.data_dir.clone(), file_dir: self.folder.clone() }
+    }
+
+    /// Elaborates each run's program.
+    fn programs(
+        &mut self,
+        modules: &Arc<Modules>,
+        runs: Runs,
+        request: &Request,
+    ) -> Result<Vec<Made>, Vec<Diagnostic>> {
+        let mut sets = Vec::new();
+        for (name, value) in &request.sets {
+            let file = self.sources.add(format!("--set {name}"), value.as_str());
+            sets.push((name.clone(), parse_expr(&self.sources, file)?));
+        }
+        let context = self.context(request);
+        let schema = |pipeline: &Pipeline| data::schema(pipeline, &context);
+        let sources = Arc::new(self.sources.clone());
+        let mut made = Vec::new();
+        for variant in runs.variants {
+            let overrides = sets.iter().cloned().chain(variant.overrides).collect();
+            let options = BuildOptions { float: request.float, schema: &schema, overrides };
+            for index in 0..runs.seeds.unwrap_or(1) {
+                let built = self.timed("elaborate", |_| sema::program(modules, &sources, &runs.train, &options))?;
+                let (program, pipeline) = built;
+                let seed = runs.seeds.map(|_| program.settings.seed.wrapping_add(index));
+                made.push(Made { label: variant.label.clone(), seed, program, pipeline });
+            }
+        }
+        Ok(made)
+    }
+
+    /// The graph of an expression with its gradients.
+    pub fn value(&mut self, question: &Question) -> Result<Graph, Vec<Diagnostic>> {
+        let modules = self.load(true)?;
+        let file = self.sources.add("expression", question.expr);
+        let expr = parse_expr(&self.sources, file)?;
+        let Question { lets, grads, cotangent, float, .. } = *question;
+        let made = self.timed("elaborate", |s| {
+            sema::eval_graph(&modules, &s.sources, &expr, lets, float, grads, cotangent.is_some())
+        })?;
+        let expected = made.graph.inputs.iter().find(|i| i.name == COTANGENT).map(|i| &i.ty);
+        if let (Some(given), Some(expected)) = (cotangent, expected)
+            && given != expected
+        {
+            let title = format!("the cotangent is {given}, but the value is {expected}");
+            return Err(vec![error("E0203", title).at(expr.span, "this value")]);
+        }
+        Ok(made.graph)
+    }
+
+    /// A stage of the open file's (first) training, as text.
+    pub fn dump(&mut self, stage: Stage, request: &Request) -> Result<String, Vec<Diagnostic>> {
+        if stage == Stage::Ast {
+            let tree = self.parse()?;
+            return Ok(syntax::print::print_with_places(&self.sources, &tree));
+        }
+        let job = match self.experiment(request)? {
+            Experiment::Train(job) => *job,
+            Experiment::Compare { jobs, .. } => jobs.into_iter().next().ok_or_else(Vec::new)?,
+        };
+        let program = &job.program;
+        let rows = program.settings.batch.unwrap_or(program.schema.train_rows);
+        if stage == Stage::Typed {
+            return Ok(typed(program));
+        }
+        if stage == Stage::Graph {
+            return Ok(print::print(&program.graphs.eval(rows)?, Some(&self.sources)));
+        }
+        let graph = self.timed("grad", |_| program.graphs.step(rows))?;
+        if stage == Stage::Grad {
+            return Ok(print::print(&graph, Some(&self.sources)));
+        }
+        let graph = self.timed("simplify", |_| simplify(graph));
+        let compiled = self.timed("compile", |_| Compiled::new(&graph, &Options::default())).map_err(|d| vec![d])?;
+        Ok(match stage {
+            Stage::Fused => compiled.fused().print(&self.sources),
+            Stage::Kernels => compiled.kernels().iter().map(crate::kernel::print::print).collect(),
+            _ => compiled.plan().print(compiled.fused()),
+        })
+    }
+}
+
+/// A program of an experiment.
+struct Made {
+    label: String,
+    seed: Option<u64>,
+    program: Program,
+    pipeline: Pipeline,
+}
+
+/// The runs that a `train` or a `compare` stands for.
+struct Runs {
+    train: ast::Train,
+    variants: Vec<Variant>,
+    /// `seeds = 3`
+    seeds: Option<u64>,
+    compared: bool,
+}
+
+#[derive(Clone, Default)]
+struct Variant {
+    label: String,
+    overrides: Vec<(String, Expr)>,
+}
+
+impl Runs {
+    /// The named item, or what the file is about.
+    fn choose(modules: &Modules, name: Option<&str>) -> Result<Runs, Vec<Diagnostic>> {
+        let compare = modules.compares().position(|c| name.is_none_or(|n| n == c.train.name));
+        if name.is_none()
+            && let Some(index) = compare
+        {
+            return Runs::of_compare(modules, index);
+        }
+        match name.or_else(|| modules.trains().next().map(|t| t.name.name.as_str())) {
+            Some(name) => Runs::of_train(modules, name),
+            None => Err(vec![
+                error("E0301", "the file has no `train` item: there is nothing to run")
+                    .help("`optc eval FILE EXPR` computes with its definitions"),
+            ]),
+        }
+    }
+
+    fn of_train(modules: &Modules, name: &str) -> Result<Runs, Vec<Diagnostic>> {
+        match modules.trains().find(|t| t.name.name == name) {
+            Some(train) => {
+                let variants = vec![Variant::default()];
+                Ok(Runs { train: train.clone(), variants, seeds: None, compared: false })
+            }
+            None => {
+                let near = suggest(name, modules.trains().map(|t| t.name.name.as_str()));
+                Err(vec![error("E0201", format!("there is no training '{name}'")).maybe_help(near)])
+            }
+        }
+    }
+
+    /// All combinations of the axes' values, the first axis slowest.
+    fn of_compare(modules: &Modules, index: usize) -> Result<Runs, Vec<Diagnostic>> {
+        let Some(compare) = modules.compares().nth(index) else { return Runs::choose(modules, None) };
+        let train = modules.trains().find(|t| t.name.name == compare.train.name).ok_or_else(|| {
+            let near = suggest(&compare.train.name, modules.trains().map(|t| t.name.name.as_str()));
+            let what = error("E0201", format!("there is no training '{}'", compare.train.name));
+            vec![what.at(compare.train.span, "not defined in this file").maybe_help(near)]
+        })?;
+        let mut variants = vec![Variant::default()];
+        for (name, axis) in &compare.axes {
+            let ExprKind::List(values) = &axis.kind else {
+                let what = error("E0304", format!("the values of '{}' are not a list", name.name));
+                return Err(vec![what.at(axis.span, "expected a list such as `[SGD(0.01), Adam()]`")]);
+            };
+            let extend = |variant: &Variant, value: &Expr| {
+                let text = format!("{} = {}", name.name, syntax::print::expr(value));
+                let label = if variant.label.is_empty() { text } else { format!("{}, {text}", variant.label) };
+                let mut overrides = variant.overrides.clone();
+                overrides.push((name.name.clone(), value.clone()));
+                Variant { label, overrides }
+            };
+            variants = variants.iter().flat_map(|v| values.iter().map(move |value| extend(v, value))).collect();
+        }
+        let mut seeds = 1;
+        for (name, value) in &compare.settings {
+            match (name.name.as_str(), &value.kind) {
+                ("seeds", ExprKind::Int(count)) if (1..=1000).contains(count) => seeds = *count as u64,
+                ("seeds", _) => {
+                    return Err(vec![error("E0304", "`seeds` is not a count").at(value.span, "expected 1 to 1000")]);
+                }
+                (other, _) => {
+                    let what = error("E0304", format!("a comparison has no setting '{other}'"));
+                    return Err(vec![what.at(name.span, "unknown").note("its only setting is `seeds`")]);
+                }
+            }
+        }
+        Ok(Runs { train: train.clone(), variants, seeds: Some(seeds), compared: true })
+    }
+}
+
+/// The program's tensors, a line each.
+fn typed(program: &Program) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let schema = &program.schema;
+    let _ = writeln!(out, "train {}: {} rows, {} test rows", program.name, schema.train_rows, schema.test_rows);
+    for column in schema.columns.iter().filter(|c| program.columns.contains(&c.name)) {
+        let element = if column.is_float { "float" } else { "int" };
+        let _ = writeln!(out, "column {}: {element}{:?}", column.name, column.shape);
+    }
+    for hyper in &program.hypers {
+        let _ = writeln!(out, "hyper {} = {}", hyper.name, hyper.value);
+    }
+    for buffer in &program.buffers {
+        let _ = writeln!(out, "buffer {}: {} {:?}", buffer.name, buffer.ty, buffer.role);
+        for view in &buffer.views {
+            let _ = writeln!(out, "  {}: {}{:?} at {}", view.path, buffer.ty.dtype, view.shape, view.offset);
+        }
+    }
+    for report in &program.reports {
+        let _ = writeln!(out, "report {}", report.name);
+    }
+    out
+}
+
+/// The engine of this kind.
+pub fn engine(kind: EngineKind, threads: usize) -> Box<dyn Engine> {
+    match kind {
+        EngineKind::Jit => Box::new(Jit { threads }),
+        EngineKind::Interp => Box::new(Oracle),
+    }
+}
+
+struct Jit {
+    threads: usize,
+}
+
+impl Engine for Jit {
+    fn compile(&self, graph: &Graph) -> Result<Box<dyn Executable>, Diagnostic> {
+        Ok(Box::new(Compiled::new(&simplify(graph.clone()), &Options { threads: self.threads, ..Options::default() })?))
+    }
+}
+
+/// The interpreter of graphs.
+struct Oracle;
+
+impl Engine for Oracle {
+    fn compile(&self, graph: &Graph) -> Result<Box<dyn Executable>, Diagnostic> {
+        Ok(Box::new(Interpreter::new(graph.clone())))
+    }
+}

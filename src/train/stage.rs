@@ -1,0 +1,163 @@
+//! A compiled graph (training step or evaluation) for one number of rows, bound to the state's tensors.
+
+use super::batches::ColumnType;
+use super::metrics::Observed;
+use super::state::{State, internal, result_tensors, unbound};
+use super::{Engine, Failure};
+use crate::ir::{DType, Graph, InputKind, OutputKind, Type};
+use crate::runtime::{Executable, Tensor};
+use crate::sema::program::Program;
+
+pub struct Stage {
+    executable: Box<dyn Executable>,
+    /// For each input: a slot of the state, or (counted on from the slots) a tensor of the batch.
+    inputs: Vec<usize>,
+    /// The batch that the next run reads, a tensor for each of the program's columns.
+    pub batch: Vec<Tensor>,
+    results: Vec<Tensor>,
+    /// The results that are logged: losses first.
+    pub observed: Vec<Observed>,
+    sources: Vec<usize>,
+    pub rows: usize,
+}
+
+impl Stage {
+    pub fn new(
+        program: &Program,
+        graph: &Graph,
+        engine: &dyn Engine,
+        state: &State,
+        columns: &[ColumnType],
+        rows: usize,
+    ) -> Result<Stage, Failure> {
+        let mut inputs = Vec::new();
+        for input in &graph.inputs {
+            let place = match input.kind {
+                InputKind::Batch => {
+                    columns.iter().position(|c| c.name == input.name).map(|index| state.slots.len() + index)
+                }
+                _ => state.slot(&input.kind, &input.name),
+            };
+            let place = place.ok_or_else(|| unbound(graph, &input.name))?;
+            if inputs.contains(&place) {
+                return Err(internal(format!("two inputs are named '{}'", input.name)));
+            }
+            inputs.push(place);
+        }
+        let results = result_tensors(graph);
+        let outputs = graph.outputs.iter().filter(|o| !matches!(o.kind, OutputKind::Update(_))).enumerate();
+        let mut logged = Vec::new();
+        for (index, output) in outputs {
+            if graph.ty(output.node).elements() != 1 {
+                return Err(internal(format!("'{}' is {}, not a scalar", output.name, graph.ty(output.node))));
+            }
+            let report = program.reports.iter().find(|r| r.name == output.name);
+            let is_loss = output.kind == OutputKind::Value;
+            let carried = report.is_some_and(|r| r.carried);
+            logged.push((index, Observed { name: output.name.clone(), is_loss, carried }));
+        }
+        logged.sort_by_key(|(index, o)| (!o.is_loss, *index));
+        let (sources, observed) = logged.into_iter().unzip();
+        let batch = columns.iter().map(|c| c.tensor(rows)).collect();
+        Ok(Stage { executable: engine.compile(graph)?, inputs, batch, results, observed, sources, rows })
+    }
+
+    /// Runs once on [`Stage::batch`].
+    pub fn run(&mut self, state: &mut State) {
+        self.run_many(state, |_, _| false);
+    }
+
+    /// Runs on [`Stage::batch`], and again as long as `next` says so. `next` sees the clock tensors and the batch
+    /// through [`Between`] and may change them; between two runs nothing is looked up or allocated.
+    pub fn run_many(&mut self, state: &mut State, mut next: impl FnMut(&mut Between, &Results) -> bool) {
+        let (clocks, slots, columns) = (state.clocks(), state.slots.len(), self.batch.len());
+        let refs = bind(&self.inputs, &mut state.slots, &mut self.batch);
+        let find = |place: usize| self.inputs.iter().position(|p| *p == place);
+        let batch = (slots..slots + columns).map(find).collect();
+        let mut between = Between { refs, batch, clocks: clocks.map(find) };
+        loop {
+            self.executable.run(&mut between.refs, &mut self.results);
+            let results = Results { tensors: &self.results, sources: &self.sources };
+            if !next(&mut between, &results) {
+                return;
+            }
+        }
+    }
+
+    /// The graph's inputs, in order, out of a state's slots and a batch.
+    pub fn bind<'t>(&self, slots: &'t mut [Tensor], batch: &'t mut [Tensor]) -> Vec<&'t mut Tensor> {
+        bind(&self.inputs, slots, batch)
+    }
+
+    /// The logged value of this index, after a run.
+    pub fn value(&self, index: usize) -> f64 {
+        scalar(&self.results[self.sources[index]])
+    }
+}
+
+fn bind<'t>(inputs: &[usize], slots: &'t mut [Tensor], batch: &'t mut [Tensor]) -> Vec<&'t mut Tensor> {
+    let mut all: Vec<Option<&mut Tensor>> = slots.iter_mut().chain(batch).map(Some).collect();
+    inputs.iter().map(|place| all[*place].take().expect("inputs are bound to different tensors")).collect()
+}
+
+/// What may change between two runs of a stage.
+pub struct Between<'a> {
+    refs: Vec<&'a mut Tensor>,
+    /// For each column, the input that reads it.
+    batch: Vec<Option<usize>>,
+    clocks: [Option<usize>; 2],
+}
+
+impl Between<'_> {
+    /// Exchanges the batch for another one.
+    pub fn swap_batch(&mut self, other: &mut [Tensor]) {
+        for (input, tensor) in self.batch.iter().zip(other) {
+            if let Some(input) = input {
+                std::mem::swap(self.refs[*input], tensor);
+            }
+        }
+    }
+
+    pub fn set_clocks(&mut self, step: usize) {
+        if let Some(t) = self.clocks[0] {
+            self.refs[t].f64s_mut()[0] = step as f64;
+        }
+        if let Some(random) = self.clocks[1] {
+            self.refs[random].i32s_mut()[0] = step as i32;
+        }
+    }
+}
+
+/// The logged values of the run just made.
+pub struct Results<'a> {
+    tensors: &'a [Tensor],
+    sources: &'a [usize],
+}
+
+impl Results<'_> {
+    pub fn value(&self, index: usize) -> f64 {
+        scalar(&self.tensors[self.sources[index]])
+    }
+}
+
+fn scalar(tensor: &Tensor) -> f64 {
+    match tensor.ty().dtype {
+        DType::F32 => tensor.f32s()[0] as f64,
+        DType::F64 => tensor.f64s()[0],
+        DType::I32 | DType::Bool => tensor.i32s()[0] as f64,
+    }
+}
+
+/// The types of the program's columns, read off a graph that was made for `rows` rows.
+pub fn column_types(program: &Program, graph: &Graph, rows: usize) -> Result<Vec<ColumnType>, Failure> {
+    let mut columns = Vec::new();
+    for input in graph.inputs.iter().filter(|i| i.kind == InputKind::Batch) {
+        let known = program.columns.contains(&input.name) && input.ty.shape.first() == Some(&rows);
+        if !known {
+            return Err(internal(format!("the step reads '{}' as {}", input.name, input.ty)));
+        }
+        let row = Type::new(input.ty.dtype, &input.ty.shape[1..]);
+        columns.push(ColumnType { name: input.name.clone(), row });
+    }
+    Ok(columns)
+}
