@@ -121,7 +121,14 @@ impl Elab<'_> {
                 let y = *y;
                 (self.constant_like(y, a)?, y)
             }
-            _ => (self.to_tensor(a.value, None, sa)?, self.to_tensor(b.value, None, sb)?),
+            _ => {
+                // Lists and numbers: floats if there is one among them.
+                let list = matches!(a.value, Value::List(_)) || matches!(b.value, Value::List(_));
+                let float = holds_float(&a.value) || holds_float(&b.value);
+                let dtype = list.then_some(if float { self.float } else { DType::I32 });
+                let (x, y) = (self.to_tensor(a.value, dtype, sa)?, self.to_tensor(b.value, dtype, sb)?);
+                self.common_dtype(x, y, sa, sb)?
+            }
         };
         self.common_shape(x, y, sa, sb, span)
     }
@@ -450,6 +457,15 @@ impl Elab<'_> {
         };
         let node = self.build(span).push(op, &[x.node, y.node], Hint::default());
         Ok(Value::Tensor(Tensor::plain(node)))
+    }
+}
+
+/// Whether a literal is, or holds, a value that is not an integer.
+fn holds_float(value: &Value) -> bool {
+    match value {
+        Value::List(items) => items.iter().any(holds_float),
+        Value::Int(_) | Value::Bool(_) => false,
+        _ => true,
     }
 }
 
