@@ -1,6 +1,6 @@
 //! Text of the language to graphs: expressions with inputs, and train items.
 
-use optc::data::spec::{Pipeline, Schema};
+use optc::data::spec::{Column, Pipeline, Schema};
 use optc::diag::Diagnostic;
 use optc::diag::render::render;
 use optc::ir::{DType, Graph, Type};
@@ -57,4 +57,10 @@ pub fn train_program(
     let options = BuildOptions { float, schema, overrides: vec![] };
     let train = modules.trains().next().expect("a train item");
     program(&modules, &sources, train, &options).unwrap_or_else(|d| panic!("{}", render(&sources, &d, false)))
+}
+
+/// The program of a train item on columns that the test fills, whatever its data item says.
+pub fn on_columns(text: &str, float: DType, columns: &[Column], rows: usize) -> Program {
+    let schema = Schema { columns: columns.to_vec(), train_rows: rows, test_rows: 0 };
+    train_program(text, float, &|_| Ok(schema.clone())).0
 }

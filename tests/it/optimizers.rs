@@ -1,10 +1,10 @@
 //! The library's optimizers against recorded trajectories, in f64 and f32, in every engine.
 
 use crate::engine::{ENGINES, Engine};
-use crate::language::{Scope, train_program};
+use crate::language::{Scope, on_columns};
 use crate::reference::{folder, number, numbers, read};
 use crate::run::Run;
-use optc::data::spec::{Column, Schema};
+use optc::data::spec::Column;
 use optc::ir::{DType, Type};
 use optc::runtime::Tensor;
 use optc::sema::program::Program;
@@ -83,12 +83,6 @@ schedule optax_warmup_cosine(init: float, peak: float, warmup: int, decay: int, 
 
 fn column(name: &str, shape: &[usize]) -> Column {
     Column { name: name.into(), is_float: true, shape: shape.to_vec(), classes: None }
-}
-
-/// The program of a train item on columns that the test fills.
-fn on_columns(text: &str, float: DType, columns: &[Column], rows: usize) -> Program {
-    let schema = Schema { columns: columns.to_vec(), train_rows: rows, test_rows: 0 };
-    train_program(text, float, &|_| Ok(schema.clone())).0
 }
 
 /// Problem A or B with a rule.

@@ -382,7 +382,6 @@ impl Elab<'_> {
             (List(x), List(y)) => match (op, list_equal(x, y)) {
                 (BinOp::Eq, Some(equal)) => Value::Bool(equal),
                 (BinOp::Ne, Some(equal)) => Value::Bool(!equal),
-                (BinOp::Add, Some(_)) => Value::list(x.iter().chain(y.iter()).cloned()),
                 _ => return Ok(None),
             },
             _ => return Ok(None),
