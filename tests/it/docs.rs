@@ -19,7 +19,8 @@ struct Block {
 fn blocks() -> Vec<Block> {
     let mut pages = vec![root().join("README.md")];
     let docs = std::fs::read_dir(root().join("docs")).expect("the folder is part of the repository");
-    pages.extend(docs.map(|e| e.expect("a readable entry").path()).filter(|p| p.extension().is_some_and(|e| e == "md")));
+    pages
+        .extend(docs.map(|e| e.expect("a readable entry").path()).filter(|p| p.extension().is_some_and(|e| e == "md")));
     pages.sort();
     let mut out = vec![];
     for page in pages {
