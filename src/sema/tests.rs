@@ -103,3 +103,15 @@ train demo(lr: float = 1e-3) on points {
     assert_eq!(program.hypers.len(), 5);
     crate::ir::verify::verify(&program.init).unwrap();
 }
+
+#[test]
+fn constants_of_different_types_meet_without_an_internal_error() {
+    let x = ("x", vec![2], vec![1.0, 2.0]);
+    let value = |text: &str| eval(text, std::slice::from_ref(&x), &[]).map(|v| v[0].clone());
+    assert_eq!(value("2 * [1, 2] + 0 * [1, 0]"), Ok(vec![2.0, 4.0]));
+    assert_eq!(value("0.5 * [1, 2]"), Ok(vec![0.5, 1.0]));
+    assert_eq!(value("[1, 2] * [0.5, 1.0]"), Ok(vec![0.5, 2.0]));
+    for wrong in ["x + true", "true * [1, 2]", "where(x > 0, true, 1.0)", "where(x > 1, [true, false], x)"] {
+        assert!(value(wrong).is_err_and(|e| e.contains("E02")), "{wrong}");
+    }
+}

@@ -16,5 +16,6 @@ mod ops_table;
 mod optimizers;
 mod reference;
 mod run;
+mod stdlib;
 mod support;
 mod training;
