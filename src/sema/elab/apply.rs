@@ -138,7 +138,10 @@ impl Elab<'_> {
         };
         let run_time = |(k, a): (usize, &&Argument)| match &a.value {
             Value::Tensor(_) => true,
-            Value::List(_) => def.kind == DefKind::Init || !takes_lists(k),
+            // Axes and sizes are ints: `norm([3.0, 4.0])` is about a tensor.
+            Value::List(items) => {
+                def.kind == DefKind::Init || !takes_lists(k) || !items.iter().all(|v| matches!(v, Value::Int(_)))
+            }
             _ => false,
         };
         names_input || positional.iter().enumerate().any(run_time) || positional.len() > def.hypers.len()

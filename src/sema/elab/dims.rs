@@ -88,6 +88,20 @@ impl Elab<'_> {
 
     /// The value as a tensor of this element type; numbers and lists become constants, nothing else is converted.
     pub fn tensor_of_type(&mut self, value: Value, dtype: DType, at: Span) -> R<Tensor> {
+        if dtype == DType::Bool && value.number().is_some() {
+            let found = value.describe();
+            return Err(self.fail(
+                error("E0204", format!("expected true or false, found {found}"))
+                    .at(at, format!("this is {found}"))
+                    .help("write a comparison, such as `x > 0`"),
+            ));
+        }
+        let fraction = if dtype == DType::I32 { first_fraction(&value) } else { None };
+        if let Some(v) = fraction {
+            return Err(self.fail(
+                error("E0208", format!("expected integers, found {v}")).at(at, format!("{v} is not a whole number")),
+            ));
+        }
         let tensor = self.to_tensor(value, Some(dtype), at)?;
         let found = self.graph.dtype(tensor.node);
         if found == dtype {
@@ -389,6 +403,15 @@ pub const MAX_SIZE: usize = 1 << 40;
 
 pub fn is_dim_variable(name: &str) -> bool {
     name.chars().next().is_some_and(char::is_uppercase)
+}
+
+/// A number of a literal that no integer equals.
+fn first_fraction(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(v) if v.fract() != 0.0 => Some(*v),
+        Value::List(items) => items.iter().find_map(first_fraction),
+        _ => None,
+    }
 }
 
 fn collect_names(expr: &Expr, out: &mut Vec<String>) {

@@ -172,7 +172,8 @@ impl Elab<'_> {
             let node = self.build(sy).convert(y.node, dx);
             return Ok((x, Tensor { node, weak: false, ..y }));
         }
-        let (tx, ty) = (self.dtype_text(dx), self.dtype_text(dy));
+        let text = |t: Tensor, dtype| if t.weak { "float" } else { self.dtype_text(dtype) };
+        let (tx, ty) = (text(x, dx), text(y, dy));
         let ints = (dx == DType::I32) != (dy == DType::I32) && dx != DType::Bool && dy != DType::Bool;
         let code = if ints { "E0208" } else { "E0204" };
         Err(self.fail(
@@ -467,15 +468,6 @@ impl Elab<'_> {
         };
         let node = self.build(span).push(op, &[x.node, y.node], Hint::default());
         Ok(Value::Tensor(Tensor::plain(node)))
-    }
-}
-
-/// Whether a literal is, or holds, a value that is not an integer.
-fn holds_float(value: &Value) -> bool {
-    match value {
-        Value::List(items) => items.iter().any(holds_float),
-        Value::Int(_) | Value::Bool(_) => false,
-        _ => true,
     }
 }
 
