@@ -40,7 +40,7 @@ pub fn eval(text: &str, lets: &[(&str, Vec<usize>, Vec<f64>)], grads: &[&str]) -
 fn expressions_have_values_and_gradients() {
     let x = ("x", vec![3], vec![1.0, -2.0, 0.5]);
     for text in ["gelu(x)", "mean(x)", "softmax(x)", "x |> leaky_relu(0.1)", "norm(x)", "huber(x, [0.0, 0.0, 0.0])"] {
-        let out = eval(text, &[x.clone()], &["x"]);
+        let out = eval(text, std::slice::from_ref(&x), &["x"]);
         assert!(out.is_ok(), "{text}: {}", out.unwrap_err());
     }
     let z = ("z", vec![2, 3], vec![1.0, -2.0, 0.5, 0.3, 0.2, 0.1]);
@@ -55,7 +55,7 @@ fn expressions_have_values_and_gradients() {
         "z[0, 1:] + 1",
         "one_hot([0, 1], classes = 3)",
     ] {
-        let out = eval(text, &[z.clone()], &[]);
+        let out = eval(text, std::slice::from_ref(&z), &[]);
         assert!(out.is_ok(), "{text}: {}", out.unwrap_err());
     }
 }

@@ -65,7 +65,7 @@ pub struct Frame {
     pub dims: HashMap<String, DimBinding>,
     /// The axes that `..` stands for, once solved.
     pub rest: Option<Vec<usize>>,
-    /// Hyper-parameters (not inputs): an `if` on them is decided at compile time.
+    /// Paths given to named layers and rules here, so that a second one of a name gets its own.
     pub used_paths: HashSet<String>,
     pub anonymous: HashMap<String, usize>,
     /// How many random tensors were drawn here so far: part of a tensor's stream number.
