@@ -81,6 +81,10 @@ pub enum Stage {
     Fused,
     /// The kernels' loops
     Kernels,
+    /// Each kernel as Cranelift's intermediate form
+    Clif,
+    /// Each kernel as machine code
+    Asm,
     /// The order of kernels and the memory plan
     Plan,
 }
@@ -159,26 +163,32 @@ impl Session {
         Ok(())
     }
 
-    /// The open file with everything that it uses.
+    /// The open file with everything that it uses, names resolved.
     fn load(&mut self, open_library: bool) -> Result<Arc<Modules>, Vec<Diagnostic>> {
+        let (modules, mut found) = self.load_all(open_library);
+        if !found.iter().any(Diagnostic::is_error) {
+            found.extend(self.timed("resolve", |_| sema::resolve::resolve(&modules)));
+        }
+        self.sift(found).map(|()| modules)
+    }
+
+    /// What could be read of the open file and its modules.
+    fn load_all(&mut self, open_library: bool) -> (Arc<Modules>, Vec<Diagnostic>) {
         let main = match self.main {
             Some(file) => file,
             None => self.sources.add("expression", ""),
         };
         let folder = self.folder.clone().unwrap_or_default();
         let read = move |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string());
-        let (modules, found) = self.timed("load", |s| sema::load(&mut s.sources, main, open_library, &read));
-        self.sift(found).map(|()| modules)
+        self.timed("load", |s| sema::load(&mut s.sources, main, open_library, &read))
     }
 
     /// All diagnostics of the open file.
     pub fn check(&mut self) -> Vec<Diagnostic> {
-        let before = self.warnings.len();
-        let modules = match self.load(false) {
-            Ok(modules) => modules,
-            Err(found) => return found,
-        };
-        let mut found = self.warnings.split_off(before);
+        let (modules, mut found) = self.load_all(false);
+        // A definition that could not be read looks like an unknown name where it is used.
+        let whole = !found.iter().any(Diagnostic::is_error);
+        found.extend(sema::resolve::resolve(&modules));
         let request = Request::default();
         let names: Vec<String> = modules.trains().map(|t| t.name.name.clone()).collect();
         for name in names {
@@ -191,7 +201,9 @@ impl Session {
         }
         let mut once: Vec<Diagnostic> = Vec::new();
         for diagnostic in found {
-            if !once.contains(&diagnostic) {
+            let follows = !whole && diagnostic.code == "E0201";
+            let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
+            if !follows && (diagnostic.primary().is_none() || !once.iter().any(known)) {
                 once.push(diagnostic);
             }
         }
@@ -306,6 +318,7 @@ impl Session {
         Ok(match stage {
             Stage::Fused => compiled.fused().print(&self.sources),
             Stage::Kernels => compiled.kernels().iter().map(crate::kernel::print::print).collect(),
+            Stage::Clif | Stage::Asm => compiled.print_code(stage == Stage::Asm),
             _ => compiled.plan().print(compiled.fused()),
         })
     }
@@ -423,6 +436,9 @@ fn typed(program: &Program) -> String {
         for view in &buffer.views {
             let _ = writeln!(out, "  {}: {}{:?} at {}", view.path, buffer.ty.dtype, view.shape, view.offset);
         }
+    }
+    for row in &program.layers {
+        let _ = writeln!(out, "layer {}: {} -> {}, {} parameters", row.path, row.layer, row.output, row.params);
     }
     for report in &program.reports {
         let _ = writeln!(out, "report {}", report.name);

@@ -3,6 +3,7 @@
 use optc::data::{self, Context};
 use optc::diag::{Diagnostic, render};
 use optc::ir::DType;
+use optc::runtime::Tensor;
 use optc::sema::program::Program;
 use optc::sema::{self, BuildOptions};
 use optc::source::SourceMap;
@@ -77,4 +78,18 @@ pub fn shared_data() -> Option<PathBuf> {
         return None;
     }
     Some(path)
+}
+
+/// The elements of an expression's value, with the library in scope, in f64.
+pub fn eval(text: &str) -> Result<Vec<f64>, String> {
+    let mut sources = SourceMap::new();
+    let empty = sources.add("empty.opt", "");
+    let (modules, _) = sema::load(&mut sources, empty, true, &|_| Err("no files here".into()));
+    let file = sources.add("expression", text);
+    let show = |diags: Vec<Diagnostic>| render::render(&sources, &diags, false);
+    let expr = optc::syntax::parse_expr(&sources, file).map_err(show)?;
+    let made = sema::eval_graph(&modules, &sources, &expr, &[], DType::F64, &[], false).map_err(show)?;
+    let inputs: Vec<Tensor> = made.graph.inputs.iter().map(|i| Tensor::zeros(i.ty.clone())).collect();
+    let refs: Vec<&Tensor> = inputs.iter().collect();
+    Ok(optc::interp::eval(&made.graph, &refs)[0].to_f64s())
 }

@@ -508,6 +508,9 @@ impl Elab<'_> {
                 error("E0204", format!("'concat' takes a list of tensors, not {found}")).at(parts.span, "not a list"),
             ));
         };
+        if let Some(joined) = joined_shapes(items) {
+            return Ok(joined);
+        }
         let mut tensors = vec![];
         for item in items.iter() {
             tensors.push(self.to_tensor(item.clone(), None, parts.span)?);
@@ -608,6 +611,19 @@ impl Elab<'_> {
         }
         Ok(Value::list(nodes))
     }
+}
+
+/// Lists of integers end to end are a longer list: how shapes are put together.
+fn joined_shapes(items: &[Value]) -> Option<Value> {
+    let mut joined = vec![];
+    for item in items {
+        let Value::List(part) = item else { return None };
+        if !part.iter().all(|v| matches!(v, Value::Int(_))) {
+            return None;
+        }
+        joined.extend(part.iter().cloned());
+    }
+    (!items.is_empty()).then(|| Value::list(joined))
 }
 
 /// Whether a parameter's path lies in the part.
