@@ -12,6 +12,7 @@ use crate::ir::{DType, Graph, Type, print};
 use crate::passes::simplify;
 use crate::runtime::Executable;
 use crate::runtime::exec::{Compiled, Options};
+pub use crate::sema::COTANGENT;
 use crate::sema::program::Program;
 use crate::sema::{self, BuildOptions, Modules};
 use crate::source::{FileId, SourceMap};
@@ -102,9 +103,6 @@ pub struct Question<'a> {
     pub cotangent: Option<&'a Type>,
     pub float: DType,
 }
-
-/// The input that holds the cotangent's value.
-pub const COTANGENT: &str = "cotangent";
 
 /// One use of the compiler: its texts, its warnings, and how long each stage took.
 #[derive(Default)]
@@ -201,13 +199,19 @@ impl Session {
         }
         let mut once: Vec<Diagnostic> = Vec::new();
         for diagnostic in found {
-            let follows = !whole && diagnostic.code == "E0201";
+            let follows = !whole && self.names_broken_item(&diagnostic);
             let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
             if !follows && (diagnostic.primary().is_none() || !once.iter().any(known)) {
                 once.push(diagnostic);
             }
         }
         once
+    }
+
+    /// Whether an unknown name is defined by an item of the file, which then could not be read.
+    fn names_broken_item(&self, diagnostic: &Diagnostic) -> bool {
+        let name = diagnostic.primary().map_or("", |span| self.sources.text(span));
+        diagnostic.code == "E0201" && sema::modules::text_defines(self.text(), name)
     }
 
     /// What the open file trains.

@@ -107,6 +107,7 @@ fn bind(input: &Input, given: &[(String, Tensor)]) -> Tensor {
     let named = given.iter().find(|(name, _)| *name == input.name);
     match (&input.kind, named) {
         (InputKind::Arg, Some((_, value))) => value.clone(),
+        (InputKind::Arg, None) => unreachable!("every argument of the expression is a `--let` or the cotangent"),
         (InputKind::Step, _) => Tensor::scalar(DType::F64, 1.0),
         _ => Tensor::zeros(input.ty.clone()),
     }

@@ -290,14 +290,7 @@ impl Modules {
 
     /// The library module that defines `name`, for "add `use …`" hints.
     pub fn library_home(name: &str) -> Option<&'static str> {
-        let defines = |text: &str| {
-            text.lines().any(|line| {
-                let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
-                let kind = words.next().unwrap_or("");
-                !line.starts_with([' ', '/']) && is_def_keyword(kind) && words.next() == Some(name)
-            })
-        };
-        stdlib::MODULES.iter().find(|(_, text)| defines(text)).map(|(module, _)| *module)
+        stdlib::MODULES.iter().find(|(_, text)| text_defines(text, name)).map(|(module, _)| *module)
     }
 
     pub fn trains(&self) -> impl Iterator<Item = &Train> {
@@ -334,6 +327,15 @@ impl Modules {
             _ => None,
         })
     }
+}
+
+/// Whether an item of this name begins on a line of the text: found without parsing, which may have failed.
+pub fn text_defines(text: &str, name: &str) -> bool {
+    text.lines().any(|line| {
+        let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
+        let kind = words.next().unwrap_or("");
+        !line.starts_with([' ', '/']) && is_def_keyword(kind) && words.next() == Some(name)
+    })
 }
 
 fn is_def_keyword(word: &str) -> bool {

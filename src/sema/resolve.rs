@@ -229,6 +229,18 @@ impl Walk<'_> {
         }
         let Some(Global::Def(id)) = self.modules.lookup(self.module, name) else { return };
         let def = self.modules.def(id);
+        let positional = args.iter().filter(|a| a.name.is_none());
+        if let Some(extra) = positional.clone().nth(def.hypers.len() + def.inputs.len()) {
+            let takes = def.hypers.len() + def.inputs.len();
+            self.diags.push(
+                error(
+                    "E0202",
+                    format!("{} {name} takes {takes} arguments, not {}", def.kind.keyword(), positional.count()),
+                )
+                .at(extra.value.span, "one argument too many")
+                .at(def.name.span, "defined here"),
+            );
+        }
         let known: Vec<&str> = def.hypers.iter().chain(&def.inputs).map(|p| p.name.name.as_str()).collect();
         for given in args.iter().filter_map(|a| a.name.as_ref()) {
             if !known.contains(&given.name.as_str()) {

@@ -42,7 +42,6 @@ fn expressions_have_values_and_gradients() {
     for text in ["gelu(x)", "mean(x)", "softmax(x)", "x |> leaky_relu(0.1)", "norm(x)", "huber(x, [0.0, 0.0, 0.0])"] {
         let out = eval(text, &[x.clone()], &["x"]);
         assert!(out.is_ok(), "{text}: {}", out.unwrap_err());
-        println!("{text}: {:?}", out.unwrap());
     }
     let z = ("z", vec![2, 3], vec![1.0, -2.0, 0.5, 0.3, 0.2, 0.1]);
     for text in [
@@ -58,7 +57,6 @@ fn expressions_have_values_and_gradients() {
     ] {
         let out = eval(text, &[z.clone()], &[]);
         assert!(out.is_ok(), "{text}: {}", out.unwrap_err());
-        println!("{text}: {:?}", out.unwrap());
     }
 }
 
@@ -97,37 +95,13 @@ train demo(lr: float = 1e-3) on points {
         .expect("a program");
     let graph = program.graphs.step(16).expect("a step");
     crate::ir::verify::verify(&graph).unwrap();
-    println!("{}", crate::ir::print::print(&crate::passes::simplify(graph), Some(&sources)));
-    println!("{:?}\n{:?}\n{:?}", program.buffers, program.hypers, program.reports);
+    // The rule with norms runs once over the arena: its states lie end to end as the parameters do.
+    let names: Vec<&str> = program.buffers.iter().map(|b| b.name.as_str()).collect();
+    assert_eq!(names, ["params.lamb", "lamb.m", "lamb.v"]);
+    let paths: Vec<&str> = program.buffers[0].views.iter().map(|v| v.path.as_str()).collect();
+    assert_eq!(paths, ["net.dense1.w", "net.dense1.b", "net.dense2.w", "net.dense2.b"]);
+    assert_eq!(program.hypers.len(), 5);
     crate::ir::verify::verify(&program.init).unwrap();
-}
-
-#[test]
-fn the_mlp_compiles() {
-    let text = std::fs::read_to_string("/tmp/q.opt").unwrap();
-    let mut sources = SourceMap::new();
-    let file = sources.add("q.opt", text);
-    let (modules, diags) = load(&mut sources, file, false, &|_| Err("no files".into()));
-    assert!(diags.is_empty(), "{}", render(&sources, &diags, false));
-    let sources = Arc::new(sources);
-    let context = data::Context { data_dir: None, file_dir: None };
-    let schema = |p: &data::spec::Pipeline| data::schema(p, &context);
-    let options = BuildOptions { float: DType::F32, schema: &schema, overrides: vec![] };
-    let train = modules.trains().next().unwrap();
-    let (program, _) = program(&modules, &sources, train, &options)
-        .map_err(|d| println!("{}", render(&sources, &d, false)))
-        .expect("a program");
-    let clock = std::time::Instant::now();
-    let graph = crate::passes::simplify(program.graphs.step(128).expect("a step"));
-    println!("{:?}", clock.elapsed());
-    let compiled = crate::runtime::exec::Compiled::new(
-        &graph,
-        &crate::runtime::exec::Options { threads: 1, ..Default::default() },
-    )
-    .unwrap();
-    println!("{:?}", clock.elapsed());
-    println!("{}", compiled.fused().print(&sources));
-    println!("{}", compiled.plan().print(compiled.fused()));
 }
 
 #[test]

@@ -121,16 +121,26 @@ impl Elab<'_> {
                 let y = *y;
                 (self.constant_like(y, a)?, y)
             }
-            _ => {
-                // Lists and numbers: floats if there is one among them.
-                let list = matches!(a.value, Value::List(_)) || matches!(b.value, Value::List(_));
-                let float = holds_float(&a.value) || holds_float(&b.value);
-                let dtype = list.then_some(if float { self.float } else { DType::I32 });
-                (self.to_tensor(a.value, dtype, sa)?, self.to_tensor(b.value, dtype, sb)?)
-            }
+            _ => self.constants(a, b)?,
         };
         let (x, y) = self.common_dtype(x, y, sa, sb)?;
         self.common_shape(x, y, sa, sb, span)
+    }
+
+    /// Two compile-time values, at least one of them a list: whole numbers become floats where they meet floats.
+    fn constants(&mut self, a: Operand, b: Operand) -> R<(Tensor, Tensor)> {
+        let made = |this: &mut Self, o: &Operand| this.to_tensor(o.value.clone(), None, o.span);
+        let (x, y) = (made(self, &a)?, made(self, &b)?);
+        let whole = |this: &Self, o: &Operand, t: Tensor| {
+            matches!(o.value, Value::Int(_)) || this.graph.dtype(t.node) == DType::I32
+        };
+        let is_number = |this: &Self, t: Tensor| this.graph.dtype(t.node) != DType::Bool;
+        let lists = matches!(a.value, Value::List(_)) || matches!(b.value, Value::List(_));
+        if !(lists && is_number(self, x) && is_number(self, y)) {
+            return Ok((x, y));
+        }
+        let dtype = if whole(self, &a, x) && whole(self, &b, y) { DType::I32 } else { self.float };
+        Ok((self.to_tensor(a.value, Some(dtype), a.span)?, self.to_tensor(b.value, Some(dtype), b.span)?))
     }
 
     /// A compile-time operand as a constant of the element type that it meets.

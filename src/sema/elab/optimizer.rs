@@ -7,7 +7,7 @@
 use super::apply::Argument;
 use super::builtin::under;
 use super::train::{GroupSpec, Minimized};
-use super::{Elab, Failed, FlatGroup, Frame, FrameKind, R};
+use super::{Elab, Failed, FlatGroup, Frame, FrameKind, R, StateOwner};
 use crate::diag::error;
 use crate::ir::{InputKind, NodeId, Type};
 use crate::sema::program::Report;
@@ -295,10 +295,9 @@ impl Elab<'_> {
         }
         let mut failed = false;
         for item in items {
-            let before = self.states.len();
             match self.scalar_report(item) {
                 Ok(node) => {
-                    let carried = self.states.len() > before;
+                    let carried = self.reads_metric_state(node);
                     let name = self.report_name(item, "");
                     self.reports.push((Report { name, carried, train_only: false }, node));
                 }
@@ -306,6 +305,23 @@ impl Elab<'_> {
             }
         }
         if failed { Err(Failed::Reported) } else { Ok(Value::Unit) }
+    }
+
+    /// Whether a value is made from what a metric counts: then its last value stands for a pass, not its mean.
+    fn reads_metric_state(&self, node: NodeId) -> bool {
+        let counters: Vec<NodeId> =
+            self.states.values().filter(|s| s.owner == StateOwner::Metric).map(|s| s.input).collect();
+        let mut seen = vec![false; node.index() + 1];
+        let mut open = vec![node];
+        while let Some(id) = open.pop() {
+            if counters.contains(&id) {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[id.index()], true) {
+                open.extend(&self.graph.node(id).args);
+            }
+        }
+        false
     }
 
     fn scalar_report(&mut self, item: &Expr) -> R<NodeId> {
