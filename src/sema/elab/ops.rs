@@ -470,15 +470,6 @@ impl Elab<'_> {
     }
 }
 
-/// Whether a literal is, or holds, a value that is not an integer.
-fn holds_float(value: &Value) -> bool {
-    match value {
-        Value::List(items) => items.iter().any(holds_float),
-        Value::Int(_) | Value::Bool(_) => false,
-        _ => true,
-    }
-}
-
 /// NumPy's rule: trailing axes aligned, size 1 stretches.
 pub fn broadcast_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
