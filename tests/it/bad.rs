@@ -1,19 +1,21 @@
 //! Programs with one kind of mistake each, and the messages that a user reads. After a change of a message, look at the
 //! difference, then accept it: `INSTA_UPDATE=always cargo test --test it bad`.
 
-use crate::support::{check, root};
+use optc::diag::render::render;
+use optc::driver::Session;
+use std::path::PathBuf;
 
 #[test]
 fn each_mistake_has_its_message() {
     insta::glob!("../bad", "*.opt", |path| {
-        let text = std::fs::read_to_string(path).expect("UTF-8 text");
-        let name = path.file_name().expect("a file").to_string_lossy();
-        let checked = check(&name, &text, path.parent().expect("a folder"));
-        assert!(!checked.diags.is_empty(), "{name}: no mistake found");
+        // Relative to the repository, where tests run: messages show it.
+        let name = PathBuf::from("tests/bad").join(path.file_name().expect("a file"));
+        let mut session = Session::new();
+        session.open(&name).expect("a readable file");
+        let found = session.check();
+        assert!(!found.is_empty(), "{}: no mistake found", name.display());
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-            // Messages about files name the whole path.
-            let folder = format!("{}/", root().join("tests/bad").display());
-            insta::assert_snapshot!(checked.report().replace(&folder, ""));
+            insta::assert_snapshot!(render(&session.sources, &found, false));
         });
     });
 }

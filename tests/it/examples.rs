@@ -2,6 +2,8 @@
 
 use crate::support::{check, check_with, programs_in, root, shared_data};
 use optc::data::Context;
+use optc::diag::render::render;
+use optc::driver::Session;
 
 fn well_formed(name: &str, checked: &crate::support::Checked) {
     assert!(checked.diags.is_empty(), "{name}:\n{}", checked.report());
@@ -42,5 +44,19 @@ fn each_example_says_what_to_look_at() {
     for (name, text) in programs_in("examples") {
         let header: String = text.lines().take_while(|l| l.starts_with("//")).collect();
         assert!(header.contains("Look at:") || header.contains("Look at "), "{name}");
+    }
+}
+
+/// As `optc check` sees them, comparisons included.
+#[test]
+fn the_driver_finds_nothing_wrong() {
+    for (name, text) in programs_in("examples") {
+        if text.contains("on mnist(") {
+            continue;
+        }
+        let mut session = Session::new();
+        session.open(&root().join("examples").join(&name)).expect("a readable file");
+        let found = session.check();
+        assert!(found.is_empty(), "{name}:\n{}", render(&session.sources, &found, false));
     }
 }

@@ -41,14 +41,13 @@ pub fn check_with(name: &str, text: &str, context: &Context) -> Checked {
     diags.extend(sema::resolve::resolve(&modules));
     let sources = Arc::new(sources);
     let mut programs = vec![];
-    if !diags.iter().any(Diagnostic::is_error) {
-        let schema = |pipeline: &data::spec::Pipeline| data::schema(pipeline, context);
-        let options = BuildOptions { float: DType::F32, schema: &schema, overrides: vec![] };
-        for train in modules.trains() {
-            match sema::program(&modules, &sources, train, &options) {
-                Ok((program, _)) => programs.push(program),
-                Err(found) => diags.extend(found),
-            }
+    let schema = |pipeline: &data::spec::Pipeline| data::schema(pipeline, context);
+    let options = BuildOptions { float: DType::F32, schema: &schema, overrides: vec![] };
+    // Also when there are errors: the checker reports all of a file.
+    for train in modules.trains() {
+        match sema::program(&modules, &sources, train, &options) {
+            Ok((program, _)) => programs.push(program),
+            Err(found) => diags.extend(found),
         }
     }
     Checked { sources, diags, programs }
