@@ -15,6 +15,7 @@ pub mod ops;
 mod optimizer;
 mod stmt;
 mod train;
+mod update;
 
 use super::modules::{DefId, ModuleId, Modules};
 use super::value::{Instance, Layout, Tensor, Value};
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 pub use expr::unknown_name_help;
 pub use train::{BuildOptions, TrainSource, program};
+pub use update::{GRADIENT, update_program};
 
 /// Why an expression has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
