@@ -276,6 +276,15 @@ impl Session {
         Ok(made)
     }
 
+    /// The program that applies an optimizer (an expression; the library is in scope) to tensors of these shapes.
+    pub fn update(&mut self, rule: &str, shapes: &[Vec<usize>], float: DType) -> Result<Program, Vec<Diagnostic>> {
+        let modules = self.load(true)?;
+        let file = self.sources.add("expression", rule);
+        let expr = parse_expr(&self.sources, file)?;
+        let sources = Arc::new(self.sources.clone());
+        self.timed("elaborate", |_| sema::update_program(&modules, &sources, &expr, shapes, float))
+    }
+
     /// The graph of an expression with its gradients.
     pub fn value(&mut self, question: &Question) -> Result<Graph, Vec<Diagnostic>> {
         let modules = self.load(true)?;

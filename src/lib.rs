@@ -1,6 +1,7 @@
 //! optc: a declarative language and compiler for training neural networks.
 
 pub mod ad;
+pub mod bench;
 pub mod cli;
 pub mod codegen;
 pub mod data;

@@ -4,6 +4,7 @@
 //! 2 the command line is wrong, 3 training failed.
 
 mod args;
+mod bench;
 mod check;
 mod eval;
 mod explain;
@@ -39,6 +40,8 @@ enum Command {
     Eval(eval::Args),
     /// Print a stage of the compilation
     Ir(ir::Args),
+    /// Time a training step and its parts
+    Bench(bench::Args),
     /// Print the rule behind a diagnostic, with an example
     Explain(explain::Args),
 }
@@ -92,6 +95,7 @@ fn dispatch(command: Command) -> Status {
         Command::Check(args) => check::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Ir(args) => ir::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Explain(args) => explain::run(args),
     }
 }

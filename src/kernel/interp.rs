@@ -3,6 +3,7 @@
 //! The oracle of generated code, and a way to run a program without it.
 
 use super::{Affine, Effect, Kernel, Level, Space, ValueKind};
+use crate::interp::scalar::Number;
 use crate::ir::{ArgKind, Binary, Compare, DType, ReduceKind, Unary};
 
 /// Reads and writes the elements of the kernel's parameters.
@@ -207,96 +208,21 @@ fn convert(x: f64, from: DType, to: DType) -> f64 {
     }
 }
 
-/// One elementwise function, in the arithmetic of the result's type.
-pub fn unary_op(u: Unary, x: f64, dtype: DType) -> f64 {
-    if dtype == DType::I32 {
-        let x = x as i32;
-        return match u {
-            Unary::Neg => x.wrapping_neg() as f64,
-            Unary::Abs => x.wrapping_abs() as f64,
-            _ => x.signum() as f64,
-        };
-    }
-    match u {
-        Unary::Neg => -x,
-        Unary::Abs => x.abs(),
-        Unary::Sign if x == 0.0 || x.is_nan() => x,
-        Unary::Sign => x.signum(),
-        Unary::Exp => x.exp(),
-        Unary::Expm1 => x.exp_m1(),
-        Unary::Log => x.ln(),
-        Unary::Log1p => x.ln_1p(),
-        Unary::Sqrt => x.sqrt(),
-        Unary::Rsqrt => 1.0 / x.sqrt(),
-        Unary::Sin => x.sin(),
-        Unary::Cos => x.cos(),
-        Unary::Atan => x.atan(),
-        Unary::Tanh => x.tanh(),
-        Unary::Logistic => 1.0 / (1.0 + (-x).exp()),
-        Unary::Erf => erf(x),
-        Unary::Floor => x.floor(),
-        Unary::Ceil => x.ceil(),
-        Unary::Round => x.round_ties_even(),
-        Unary::Not => f64::from(x == 0.0),
-        Unary::IsFinite => f64::from(x.is_finite()),
+/// One elementwise function, in the arithmetic of the operand's type (f32 values are computed in f64 and rounded when
+/// stored).
+fn unary_op(u: Unary, x: f64, dtype: DType) -> f64 {
+    match (u, dtype) {
+        (Unary::Not, _) => f64::from(x == 0.0),
+        (Unary::IsFinite, _) => f64::from(x.is_finite()),
+        (_, DType::I32) => f64::from(i32::unary(u, x as i32)),
+        _ => f64::unary(u, x),
     }
 }
 
 /// One elementwise function of two operands, in the arithmetic of the result's type.
-pub fn binary_op(b: Binary, x: f64, y: f64, dtype: DType) -> f64 {
-    if dtype == DType::I32 || dtype == DType::Bool {
-        let (x, y) = (x as i32, y as i32);
-        let result = match b {
-            Binary::Add => x.wrapping_add(y),
-            Binary::Sub => x.wrapping_sub(y),
-            Binary::Mul => x.wrapping_mul(y),
-            Binary::Div => x.checked_div(y).unwrap_or(if y == 0 { 0 } else { i32::MIN }),
-            Binary::Rem if y == 0 || y == -1 => 0,
-            Binary::Rem => ((x as i64 % y as i64 + y as i64) % y as i64) as i32,
-            Binary::Max => x.max(y),
-            Binary::Min => x.min(y),
-            Binary::And => x & y,
-            Binary::Or => x | y,
-            Binary::Pow => 0,
-        };
-        return result as f64;
+fn binary_op(b: Binary, x: f64, y: f64, dtype: DType) -> f64 {
+    match dtype {
+        DType::I32 | DType::Bool => f64::from(i32::binary(b, x as i32, y as i32)),
+        _ => f64::binary(b, x, y),
     }
-    match b {
-        Binary::Add => x + y,
-        Binary::Sub => x - y,
-        Binary::Mul => x * y,
-        Binary::Div => x / y,
-        Binary::Pow => x.powf(y),
-        Binary::Max if x.is_nan() || y.is_nan() => f64::NAN,
-        Binary::Max => x.max(y),
-        Binary::Min if x.is_nan() || y.is_nan() => f64::NAN,
-        Binary::Min => x.min(y),
-        Binary::Rem => x - y * (x / y).floor(),
-        Binary::And | Binary::Or => f64::NAN,
-    }
-}
-
-/// The error function by its series near 0 and its continued fraction elsewhere.
-fn erf(x: f64) -> f64 {
-    let a = x.abs();
-    if a.is_nan() {
-        return a;
-    }
-    let magnitude = if a < 2.5 {
-        let (mut term, mut sum) = (a, a);
-        for n in 1..80 {
-            term *= -a * a / n as f64;
-            sum += term / (2 * n + 1) as f64;
-        }
-        sum * 2.0 / std::f64::consts::PI.sqrt()
-    } else if a > 6.0 {
-        1.0
-    } else {
-        let mut fraction = 0.0;
-        for k in (1..120).rev() {
-            fraction = k as f64 / 2.0 / (a + fraction);
-        }
-        1.0 - (-a * a).exp() / ((a + fraction) * std::f64::consts::PI.sqrt())
-    };
-    magnitude.copysign(x)
 }

@@ -171,7 +171,7 @@ impl Elab<'_> {
     /// Binds hyper-parameters.
     pub fn instance(&mut self, id: DefId, args: Vec<Argument>, span: Span) -> R<Rc<Instance>> {
         let def = self.modules.def(id);
-        let given = self.bind(&def.hypers, args, &self.def_text(id), "hyper-parameter", def.name.span, span)?;
+        let given = self.bind(&def.hypers, args, &self.def_text(id), "hyper-parameter", def.name.span)?;
         let frame = self.new_frame(id.module, FrameKind::Def(def.kind), self.def_text(id), String::new());
         self.enter(frame, span)?;
         let hypers = self.hyper_values(def, given, span);
@@ -209,7 +209,6 @@ impl Elab<'_> {
         owner: &str,
         word: &str,
         declared: Span,
-        span: Span,
     ) -> R<Vec<Option<Argument>>> {
         let mut bound: Vec<Option<Argument>> = vec![None; params.len()];
         let mut position = 0;
@@ -256,7 +255,6 @@ impl Elab<'_> {
                 bound[index] = Some(arg);
             }
         }
-        let _ = span;
         if failed { Err(Failed::Reported) } else { Ok(bound) }
     }
 
@@ -338,7 +336,7 @@ impl Elab<'_> {
     pub fn apply(&mut self, instance: &Rc<Instance>, args: Vec<Argument>, span: Span) -> R<Value> {
         let def = self.modules.def(instance.def);
         let title = self.def_text(instance.def);
-        let bound = self.bind(&def.inputs, args, &title, "input", def.name.span, span)?;
+        let bound = self.bind(&def.inputs, args, &title, "input", def.name.span)?;
         let path = self.path_of(instance);
         let mut frame = self.new_frame(instance.def.module, FrameKind::Def(def.kind), title.clone(), path.clone());
         frame.called_at = span;

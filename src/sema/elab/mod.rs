@@ -15,6 +15,7 @@ pub mod ops;
 mod optimizer;
 mod stmt;
 mod train;
+mod update;
 
 use super::modules::{DefId, ModuleId, Modules};
 use super::value::{Instance, Layout, Tensor, Value};
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 pub use expr::unknown_name_help;
 pub use train::{BuildOptions, TrainSource, program};
+pub use update::{GRADIENT, update_program};
 
 /// Why an expression has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub struct Frame {
     pub dims: HashMap<String, DimBinding>,
     /// The axes that `..` stands for, once solved.
     pub rest: Option<Vec<usize>>,
-    /// Hyper-parameters (not inputs): an `if` on them is decided at compile time.
+    /// Paths given to named layers and rules here, so that a second one of a name gets its own.
     pub used_paths: HashSet<String>,
     pub anonymous: HashMap<String, usize>,
     /// How many random tensors were drawn here so far: part of a tensor's stream number.

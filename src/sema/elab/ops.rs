@@ -111,8 +111,15 @@ impl Elab<'_> {
     /// Both operands with one element type, layout and shape.
     pub fn unify(&mut self, a: Operand, b: Operand, span: Span) -> R<(Tensor, Tensor)> {
         let (sa, sb) = (a.span, b.span);
+        let (x, y) = self.same_dtype(a, b)?;
+        self.common_shape(x, y, sa, sb, span)
+    }
+
+    /// Both operands with one element type: a compile-time one takes that of the tensor it meets.
+    fn same_dtype(&mut self, a: Operand, b: Operand) -> R<(Tensor, Tensor)> {
+        let (sa, sb) = (a.span, b.span);
         let (x, y) = match (&a.value, &b.value) {
-            (Value::Tensor(x), Value::Tensor(y)) => self.common_dtype(*x, *y, sa, sb)?,
+            (Value::Tensor(x), Value::Tensor(y)) => (*x, *y),
             (Value::Tensor(x), _) => {
                 let x = *x;
                 (x, self.constant_like(x, b)?)
@@ -123,8 +130,7 @@ impl Elab<'_> {
             }
             _ => self.constants(a, b)?,
         };
-        let (x, y) = self.common_dtype(x, y, sa, sb)?;
-        self.common_shape(x, y, sa, sb, span)
+        self.common_dtype(x, y, sa, sb)
     }
 
     /// Two compile-time values, at least one of them a list: whole numbers become floats where they meet floats.
@@ -409,20 +415,13 @@ impl Elab<'_> {
     /// `x @ y`: [.., M, K] @ [K, N], [.., M, K] @ [K], [K] @ [K, N], [K] @ [K], and batched [B.., M, K] @ [B.., K, N].
     fn matmul(&mut self, a: Operand, b: Operand, span: Span) -> R<Value> {
         let (sa, sb) = (a.span, b.span);
-        let (x, y) = match (&a.value, &b.value) {
-            (Value::Tensor(x), Value::Tensor(y)) => self.common_dtype(*x, *y, sa, sb)?,
-            (Value::Tensor(x), _) => {
-                let x = *x;
-                (x, self.constant_like(x, b)?)
-            }
-            (_, Value::Tensor(y)) => {
-                let y = *y;
-                (self.constant_like(y, a)?, y)
-            }
-            _ => {
-                let float = self.float;
-                (self.to_tensor(a.value, Some(float), sa)?, self.to_tensor(b.value, Some(float), sb)?)
-            }
+        let known = |o: &Operand| !matches!(o.value, Value::Tensor(_));
+        let (x, y) = if known(&a) && known(&b) {
+            // Matrices written out are floats, whole numbers or not.
+            let float = self.float;
+            (self.to_tensor(a.value, Some(float), sa)?, self.to_tensor(b.value, Some(float), sb)?)
+        } else {
+            self.same_dtype(a, b)?
         };
         let (shape_x, shape_y) = (self.shape_of(x)?, self.shape_of(y)?);
         let (rx, ry) = (shape_x.len(), shape_y.len());

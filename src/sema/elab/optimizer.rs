@@ -50,7 +50,7 @@ impl Elab<'_> {
         Ok(Value::Unit)
     }
 
-    fn check_rule(&mut self, rule: &Value, at: Span) -> R<()> {
+    pub fn check_rule(&mut self, rule: &Value, at: Span) -> R<()> {
         let kind = match rule {
             Value::Def(def) => Some(self.modules.def(*def).kind),
             Value::Instance(i) => Some(self.modules.def(i.def).kind),
@@ -66,7 +66,7 @@ impl Elab<'_> {
     }
 
     /// The buffers of a rule are called after it: `adamw`, and `adamw2` for a second one.
-    fn name_rule(&mut self, rule: &Value) -> String {
+    pub fn name_rule(&mut self, rule: &Value) -> String {
         let (def, instance) = match rule {
             Value::Def(def) => (*def, None),
             Value::Instance(i) => (i.def, Some(i.clone())),
@@ -184,11 +184,18 @@ impl Elab<'_> {
         ))
     }
 
-    /// Applies a rule to its group: adds states and updates. Gives the arena's new value.
-    pub fn update_group(&mut self, spec: &GroupSpec, grads: &[NodeId], loss: NodeId) -> R<NodeId> {
+    /// Applies a rule to its group: adds states and updates. Gives the arena's new value. `flat` is the gradients end to
+    /// end, if they come like that.
+    pub fn update_group(
+        &mut self,
+        spec: &GroupSpec,
+        grads: &[NodeId],
+        flat: Option<NodeId>,
+        loss: NodeId,
+    ) -> R<NodeId> {
         let saved = (self.graph.clone(), self.states.len(), self.hypers.clone(), self.reports.len());
         let named = self.named_inputs.clone();
-        match self.update_flat(spec, grads, loss) {
+        match self.update_flat(spec, grads, flat, loss) {
             Err(Failed::NeedsShape) => {
                 self.frames.truncate(1);
                 self.flat = None;
@@ -206,7 +213,7 @@ impl Elab<'_> {
         }
     }
 
-    fn update_flat(&mut self, spec: &GroupSpec, grads: &[NodeId], loss: NodeId) -> R<NodeId> {
+    fn update_flat(&mut self, spec: &GroupSpec, grads: &[NodeId], flat: Option<NodeId>, loss: NodeId) -> R<NodeId> {
         let mut offsets = vec![0];
         for path in &spec.params {
             offsets.push(offsets[offsets.len() - 1] + self.params[path].ty.elements());
@@ -214,15 +221,17 @@ impl Elab<'_> {
         let group = FlatGroup { offsets: Arc::new(offsets) };
         let total = group.elements();
         let theta = self.arena_input(spec, total);
-        let mut build = self.build(spec.span);
-        let flat: Vec<NodeId> = grads
-            .iter()
-            .map(|g| {
-                let n = build.graph.ty(*g).elements();
-                build.reshape(*g, &[n])
-            })
-            .collect();
-        let g = build.concat(&flat, 0);
+        let g = flat.unwrap_or_else(|| {
+            let mut build = self.build(spec.span);
+            let parts: Vec<NodeId> = grads
+                .iter()
+                .map(|g| {
+                    let n = build.graph.ty(*g).elements();
+                    build.reshape(*g, &[n])
+                })
+                .collect();
+            build.concat(&parts, 0)
+        });
         self.flat = Some(group);
         let lay = |node| Tensor { node, weak: false, layout: Layout::Flat };
         let new = self.run_rule(spec, lay(theta), lay(g), loss)?;

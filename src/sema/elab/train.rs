@@ -310,6 +310,18 @@ impl Elab<'_> {
                 self.graph.add_output(report.name, node, OutputKind::Report);
             }
         }
+        self.state_outputs(training);
+        for (spec, new) in arenas {
+            // The arena may not be an input yet (rules that work tensor by tensor): the outputs are fixed up below.
+            self.graph.add_output(spec.buffer(), new, OutputKind::Update(usize::MAX));
+        }
+        let buffers = self.buffers(&groups);
+        let graph = self.with_arenas(&groups);
+        Ok(Built { graph, buffers })
+    }
+
+    /// New values of the states.
+    pub fn state_outputs(&mut self, training: bool) {
         for slot in self.states.values() {
             let carried = training || slot.owner == StateOwner::Metric;
             if carried && slot.current.node != slot.input {
@@ -318,13 +330,6 @@ impl Elab<'_> {
                 self.graph.add_output(name, slot.current.node, OutputKind::Update(index));
             }
         }
-        for (spec, new) in arenas {
-            // The arena may not be an input yet (rules that work tensor by tensor): the outputs are fixed up below.
-            self.graph.add_output(spec.buffer(), new, OutputKind::Update(usize::MAX));
-        }
-        let buffers = self.buffers(&groups);
-        let graph = self.with_arenas(&groups);
-        Ok(Built { graph, buffers })
     }
 
     /// A group that no gradient reaches would stand still (or only decay) for the whole run.
@@ -357,7 +362,7 @@ impl Elab<'_> {
         for spec in &step.groups {
             let own: Vec<NodeId> = grads.by_ref().take(spec.params.len()).collect();
             self.group_paths = spec.params.clone();
-            out.push((spec.clone(), self.update_group(spec, &own, step.loss)?));
+            out.push((spec.clone(), self.update_group(spec, &own, None, step.loss)?));
         }
         Ok(out)
     }
@@ -374,7 +379,7 @@ impl Elab<'_> {
     }
 
     /// The buffers of the program: arenas of parameters, and every state.
-    fn buffers(&self, groups: &[GroupSpec]) -> Vec<BufferInfo> {
+    pub fn buffers(&self, groups: &[GroupSpec]) -> Vec<BufferInfo> {
         let mut out = vec![];
         for (name, paths) in self.arena_layout(groups) {
             let views = self.views(&paths, "");
@@ -412,7 +417,7 @@ impl Elab<'_> {
     }
 
     /// Rewrites the graph: each parameter becomes a view of its group's arena, and arenas become the inputs.
-    fn with_arenas(&self, groups: &[GroupSpec]) -> Graph {
+    pub fn with_arenas(&self, groups: &[GroupSpec]) -> Graph {
         let old = &self.graph;
         let mut new = Graph::new();
         let mut input_map: HashMap<String, NodeId> = HashMap::new();
@@ -464,7 +469,7 @@ impl Elab<'_> {
     }
 
     /// Starting values of all buffers, in a graph of its own.
-    fn init_graph(&mut self, buffers: &[BufferInfo]) -> R<Graph> {
+    pub fn init_graph(&mut self, buffers: &[BufferInfo]) -> R<Graph> {
         let mut init = Elab::new(self.modules, self.sources, self.float);
         let mut failed = false;
         for buffer in buffers {
