@@ -10,8 +10,8 @@ use crate::diag::{Diagnostic, error, suggest};
 use crate::interp::Interpreter;
 use crate::ir::{DType, Graph, Type, print};
 use crate::passes::simplify;
-use crate::runtime::Executable;
 use crate::runtime::exec::{Compiled, Options};
+use crate::runtime::{Executable, Tensor};
 pub use crate::sema::COTANGENT;
 use crate::sema::program::Program;
 use crate::sema::{self, BuildOptions, Modules};
@@ -304,6 +304,21 @@ impl Session {
         Ok(made.graph)
     }
 
+    /// Runs the open file's test blocks: their names, and what does not hold (or could not be compiled) in each.
+    pub fn tests(
+        &mut self,
+        float: DType,
+        engine: &dyn Engine,
+    ) -> Result<Vec<(String, Vec<Diagnostic>)>, Vec<Diagnostic>> {
+        let modules = self.load(true)?;
+        let run = |test: &ast::Test| {
+            let found = sema::test_graph(&modules, &self.sources, test, float)
+                .and_then(|(graph, expectations)| failures(&graph, &expectations, engine).map_err(|d| vec![d]));
+            (test.name.clone(), found.unwrap_or_else(|problems| problems))
+        };
+        Ok(modules.tests().map(run).collect())
+    }
+
     /// A stage of the open file's (first) training, as text.
     pub fn dump(&mut self, stage: Stage, request: &Request) -> Result<String, Vec<Diagnostic>> {
         if stage == Stage::Ast {
@@ -335,6 +350,28 @@ impl Session {
             _ => compiled.plan().print(compiled.fused()),
         })
     }
+}
+
+/// The expectations that do not hold.
+fn failures(
+    graph: &Graph,
+    expectations: &[sema::Expectation],
+    engine: &dyn Engine,
+) -> Result<Vec<Diagnostic>, Diagnostic> {
+    let mut results: Vec<Tensor> = graph.outputs.iter().map(|o| Tensor::zeros(graph.ty(o.node).clone())).collect();
+    let mut inputs: Vec<Tensor> = graph.inputs.iter().map(|i| Tensor::zeros(i.ty.clone())).collect();
+    let mut refs: Vec<&mut Tensor> = inputs.iter_mut().collect();
+    engine.compile(graph)?.run(&mut refs, &mut results);
+    let failed = expectations.iter().filter(|e| results[e.holds].to_f64s() != [1.0]);
+    Ok(failed
+        .map(|e| {
+            let d = error("E0604", "this does not hold").at(e.span, "expected here");
+            match e.sides {
+                Some((a, b)) => d.note(format!("left:  {:?}", results[a])).note(format!("right: {:?}", results[b])),
+                None => d,
+            }
+        })
+        .collect())
 }
 
 /// A program of an experiment.

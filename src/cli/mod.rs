@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod run;
 mod table;
+mod test;
 mod values;
 
 use crate::diag::error;
@@ -40,6 +41,8 @@ enum Command {
     Eval(eval::Args),
     /// Print a stage of the compilation
     Ir(ir::Args),
+    /// Run the test blocks of files
+    Test(test::Args),
     /// Time a training step and its parts
     Bench(bench::Args),
     /// Print the rule behind a diagnostic, with an example
@@ -96,6 +99,7 @@ fn dispatch(command: Command) -> Status {
         Command::Eval(args) => eval::run(args),
         Command::Ir(args) => ir::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
     }
 }

@@ -65,6 +65,7 @@ pub const CODES: &[Entry] = codes! {
     "E0601" "the loss diverged",
     "E0602" "the time is up",
     "E0603" "a value is not finite",
+    "E0604" "an expectation of a test does not hold",
     "E0901" "an internal error",
 };
 

@@ -204,3 +204,14 @@ fn mnist_lands_in_the_recorded_band() {
         );
     }
 }
+
+#[test]
+fn test_blocks_run() {
+    let folder = Folder::new("tests");
+    let text = "test \"right\" {\n  expect exp(0.0) ~ 1\n}\n\ntest \"wrong\" {\n  let x = [1.0, 2.0]\n  expect x * 2 ~ [2.0, 5.0] within 0.5\n  expect x < 2\n}\n";
+    std::fs::write(folder.0.join("blocks.opt"), text).expect("a file");
+    assert_snapshot!(transcript(&["test", "blocks.opt"], &folder.0));
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/formulas_test.opt");
+    let out = optc(&["test", own.to_str().unwrap()], &folder.0);
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}

@@ -7,7 +7,7 @@ use optc::driver::Session;
 
 fn well_formed(name: &str, checked: &crate::support::Checked) {
     assert!(checked.diags.is_empty(), "{name}:\n{}", checked.report());
-    assert!(!checked.programs.is_empty(), "{name} trains nothing");
+    assert!(!checked.programs.is_empty() || name.ends_with("_test.opt"), "{name} trains nothing");
     for program in &checked.programs {
         let batch = program.settings.batch.unwrap_or(program.schema.train_rows);
         for rows in [batch, 1] {

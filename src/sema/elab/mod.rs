@@ -9,6 +9,7 @@ pub mod apply;
 mod builtin;
 mod data;
 mod dims;
+mod expect;
 mod expr;
 mod index;
 pub mod ops;
@@ -29,6 +30,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
 pub use train::{BuildOptions, TrainSource, program};
 pub use update::{GRADIENT, update_program};
@@ -161,6 +163,8 @@ pub struct Elab<'a> {
     pub inline_params: bool,
     named_inputs: HashMap<String, NodeId>,
     pub steps: Vec<train::Minimized>,
+    /// The `expect`s of a test block.
+    pub expectations: Vec<Expectation>,
 }
 
 /// Calls deeper than this are a recursion that does not end: definitions are instantiated, not called.
@@ -189,6 +193,7 @@ impl<'a> Elab<'a> {
             inline_params: false,
             named_inputs: HashMap::new(),
             steps: vec![],
+            expectations: vec![],
         }
     }
 

@@ -65,9 +65,7 @@ impl Elab<'_> {
             StmtKind::Minimize(m) => self.minimize(m, stmt.span),
             StmtKind::Report(items) => self.report(items),
             StmtKind::Observe(items) => self.observe(items),
-            StmtKind::Expect { .. } => {
-                Err(self.fail(error("E0212", "'expect' belongs in a test block").at(stmt.span, "here")))
-            }
+            StmtKind::Expect { value, near, within } => self.expect(value, near.as_ref(), within.as_ref(), stmt.span),
             StmtKind::Eval { .. } => Err(self.fail(
                 error("E0212", "'eval … = …' is not supported yet").at(stmt.span, "separate weights for evaluation"),
             )),
