@@ -27,7 +27,7 @@ pub mod spec;
 mod synthetic;
 mod table;
 mod transform;
-mod zip;
+pub mod zip;
 
 #[cfg(test)]
 mod tests;

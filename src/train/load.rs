@@ -3,6 +3,7 @@
 use super::Failure;
 use super::checkpoint::pieces;
 use super::state::State;
+use crate::data::zip::Archive;
 use crate::diag::{Diagnostic, error, suggest};
 use crate::ir::DType;
 use crate::sema::program::{Load, Program};
@@ -63,10 +64,12 @@ pub fn read(path: &Path, key: Option<&str>) -> Result<Array, Diagnostic> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("npy") => super::npy::parse(&bytes).map_err(fail),
         Some("npz") => {
-            let entries = super::npy::entries(&bytes).map_err(fail)?;
-            let names: Vec<&str> = entries.iter().map(|e| e.name.as_str()).collect();
+            let archive = Archive::open(&bytes).map_err(fail)?;
+            let members: Vec<&str> = archive.names().collect();
+            // Names lose their `.npy`, as NumPy does it.
+            let names: Vec<&str> = members.iter().map(|m| m.strip_suffix(".npy").unwrap_or(m)).collect();
             let at = choose(&names, key).map_err(fail)?;
-            super::npy::parse(&entries[at].bytes(&bytes).map_err(fail)?).map_err(fail)
+            super::npy::parse(&archive.read(members[at]).map_err(fail)?).map_err(fail)
         }
         Some("safetensors") => {
             let file = SafeTensors::deserialize(&bytes).map_err(|e| fail(e.to_string()))?;
