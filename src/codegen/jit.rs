@@ -9,7 +9,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module as _, ModuleReloc};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 /// A compiled kernel: base pointers of the parameters, the task's range (elements of a flat space, otherwise rows), the
 /// task's partial block ([`super::partial_layout`]) and its scratch ([`super::scratch_bytes`]); both aligned to 64.
@@ -117,7 +117,13 @@ impl Drop for Module {
     }
 }
 
+/// What is known about this machine: found out once a process.
 fn native_isa() -> Result<OwnedTargetIsa, CodegenError> {
+    static ISA: OnceLock<Result<OwnedTargetIsa, String>> = OnceLock::new();
+    ISA.get_or_init(detect_isa).clone().map_err(CodegenError::Host)
+}
+
+fn detect_isa() -> Result<OwnedTargetIsa, String> {
     let mut flags = settings::builder();
     let verifier = if cfg!(debug_assertions) { "true" } else { "false" };
     let wanted = [
@@ -128,10 +134,9 @@ fn native_isa() -> Result<OwnedTargetIsa, CodegenError> {
         ("unwind_info", "false"),
     ];
     for (name, value) in wanted {
-        flags.set(name, value).map_err(|e| CodegenError::Host(e.to_string()))?;
+        flags.set(name, value).map_err(|e| e.to_string())?;
     }
-    let builder = cranelift_native::builder().map_err(|e| CodegenError::Host(e.into()))?;
-    builder.finish(settings::Flags::new(flags)).map_err(|e| CodegenError::Host(e.to_string()))
+    cranelift_native::builder()?.finish(settings::Flags::new(flags)).map_err(|e| e.to_string())
 }
 
 fn compile_error(kernel: &Kernel, error: &dyn std::fmt::Debug) -> CodegenError {
@@ -172,7 +177,7 @@ pub fn compile(kernels: &[Kernel]) -> Result<Module, CodegenError> {
     let distinct: Vec<Kernel> = distinct.into_iter().cloned().collect();
 
     let isa = native_isa()?;
-    let mut builder = JITBuilder::with_isa(native_isa()?, cranelift_module::default_libcall_names());
+    let mut builder = JITBuilder::with_isa(isa.clone(), cranelift_module::default_libcall_names());
     let hosts = host::table();
     for function in &hosts {
         builder.symbol(function.name, function.address);

@@ -4,6 +4,7 @@ use super::launch::{Launch, Shape};
 use super::memory::RawMemory;
 use super::ops::Call;
 use super::pool::Pool;
+use super::subnormal::Flushed;
 use super::{Buffer, Executable, Tensor};
 use crate::codegen::{self, Module};
 use crate::diag::{self, Diagnostic};
@@ -319,6 +320,7 @@ impl Executable for Compiled {
     /// If the tensors' types are not those of the graph's inputs and results.
     fn run(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor]) {
         self.bind(inputs, results);
+        let _flushed = Flushed::new();
         for instr in &self.instrs {
             // SAFETY: the plan gives every value its own bytes while it lives, and `bind` checked the types.
             unsafe { self.execute(instr) };
@@ -333,6 +335,7 @@ impl Compiled {
     /// As [`Executable::run`].
     pub fn run_timed(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor], times: &mut [Duration]) {
         self.bind(inputs, results);
+        let _flushed = Flushed::new();
         for (instr, time) in self.instrs.iter().zip(times) {
             let start = Instant::now();
             // SAFETY: as in `run`.

@@ -164,6 +164,8 @@ fn take(shared: &Shared, thread: usize) -> bool {
 }
 
 fn work(shared: &Shared, thread: usize) {
+    // As on the thread that runs the program: results do not depend on who computes them.
+    let _flushed = super::subnormal::Flushed::new();
     loop {
         let mut idle: Option<Instant> = None;
         let mut spins = 0u32;
