@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a worker without work stays awake.
-const AWAKE: Duration = Duration::from_micros(60);
+/// How long a worker without work keeps its core: the usual distance between two jobs of a step.
+const SPIN: Duration = Duration::from_micros(60);
+/// How long it then stays awake, offering its core to others. A worker that sleeps between steps is woken by a system
+/// call each time, and on a busy machine often on the core of the thread that woke it, where it is of no use.
+const AWAKE: Duration = Duration::from_millis(2);
 
 /// One task of a job, by number, on a thread, by number. The data pointer is that of the caller's closure.
 type Call = unsafe fn(*const (), usize, usize);
@@ -176,8 +179,14 @@ fn work(shared: &Shared, thread: usize) {
             }
             std::hint::spin_loop();
             spins += 1;
-            if spins.is_multiple_of(64) && idle.get_or_insert_with(Instant::now).elapsed() > AWAKE {
-                break;
+            if spins.is_multiple_of(64) {
+                let idle = idle.get_or_insert_with(Instant::now).elapsed();
+                if idle > AWAKE {
+                    break;
+                }
+                if idle > SPIN {
+                    std::thread::yield_now();
+                }
             }
         }
         if shared.quit.load(Ordering::SeqCst) {
@@ -216,7 +225,7 @@ mod tests {
     #[test]
     fn sleeping_workers_wake_and_nested_jobs_run_inline() {
         let pool = Pool::new(2);
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(2 * AWAKE);
         let sum = AtomicUsize::new(0);
         pool.run(4, &|k, _| {
             pool.run(3, &|j, _| {
