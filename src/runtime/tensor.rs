@@ -8,7 +8,9 @@ pub const ALIGN: usize = 64;
 
 /// An owned, zero-initialised, cache-line-aligned block of bytes.
 pub struct Buffer {
+    /// The first aligned byte of `block`.
     ptr: *mut u8,
+    block: *mut u8,
     layout: Layout,
 }
 
@@ -20,13 +22,17 @@ impl Buffer {
     pub fn zeroed(bytes: usize) -> Buffer {
         // One spare line: vector code may then touch a whole last vector. Never of size zero.
         let size = bytes.next_multiple_of(ALIGN) + ALIGN;
-        let layout = Layout::from_size_align(size, ALIGN).expect("a buffer fits the address space");
+        // Aligned here and not by the allocator, which would write zeros over fresh (zero) pages of the system: large
+        // buffers would cost milliseconds before the first step, and memory that nobody touches.
+        let layout = Layout::from_size_align(size + ALIGN, align_of::<usize>()).expect("it fits the address space");
         // SAFETY: the layout's size is not zero.
-        let ptr = unsafe { alloc_zeroed(layout) };
-        if ptr.is_null() {
+        let block = unsafe { alloc_zeroed(layout) };
+        if block.is_null() {
             handle_alloc_error(layout);
         }
-        Buffer { ptr, layout }
+        // SAFETY: the distance is less than the `ALIGN` bytes that were added.
+        let ptr = unsafe { block.add(block.align_offset(ALIGN)) };
+        Buffer { ptr, block, layout }
     }
 
     pub fn as_ptr(&self) -> *const u8 {
@@ -41,7 +47,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         // SAFETY: allocated in `zeroed` with this layout.
-        unsafe { dealloc(self.ptr, self.layout) }
+        unsafe { dealloc(self.block, self.layout) }
     }
 }
 

@@ -103,7 +103,50 @@ pub fn group(graph: &Graph, classes: &[Class], required: &[bool]) -> Result<Vec<
             }
         }
     }
+    merge(&context, &mut growing, &mut owner);
+    growing.retain(|g| !g.roots.is_empty());
     finish(graph, &context, growing)
+}
+
+/// Joins kernels that grew apart: what they share came only after both had begun (an optimizer's averages, and norms of
+/// values that need them).
+fn merge(context: &Context, growing: &mut [Growing], owner: &mut [Option<usize>]) {
+    let wide = |n: &NodeId| context.graph.ty(*n).elements() > 1;
+    for j in 1..growing.len() {
+        let mut tries = 0;
+        for k in (0..j).rev() {
+            let (a, b) = (&growing[k], &growing[j]);
+            if a.draft.is_none() || b.draft.is_none() || a.loops.extents.is_empty() {
+                continue;
+            }
+            let related = b.reads.iter().any(|r| wide(r) && (a.roots.contains(r) || a.reads.contains(r)));
+            let Some(loops) = a.loops.join(&b.loops).filter(|_| related) else { continue };
+            let between = |r: &NodeId| owner[r.index()].filter(|u| *u != k && *u != j);
+            let mut outside = a.reads.iter().chain(&b.reads).filter_map(between);
+            if outside.any(|u| reaches(growing, owner, u, k) || reaches(growing, owner, u, j)) {
+                continue;
+            }
+            let mut roots = [a.roots.as_slice(), &b.roots].concat();
+            roots.sort_unstable();
+            if let Ok(draft) = context.build(&roots, &loops, &|_| true) {
+                for root in &growing[j].roots {
+                    owner[root.index()] = Some(k);
+                }
+                growing[k] = Growing { roots, loops, reads: draft.reads().collect(), draft: Some(draft) };
+                growing[j] = Growing {
+                    roots: vec![],
+                    loops: Loops { extents: vec![], inner: None },
+                    draft: None,
+                    reads: vec![],
+                };
+                break;
+            }
+            tries += 1;
+            if tries == CANDIDATES {
+                break;
+            }
+        }
+    }
 }
 
 /// The node to store so that `id` can be built. A kernel of one root can only be blocked by a missing value.

@@ -10,6 +10,7 @@
 //! * [`group`]: decides which stored values share a kernel
 //! * [`operands`]: strided operands of products
 //! * [`cost`]: which shared values are worth storing
+//! * [`segments`]: equal segments of one long value become rows
 //! * [`prepare`]: reductions over scattered axes become several
 
 pub mod classify;
@@ -20,6 +21,7 @@ pub mod map;
 pub mod operands;
 pub mod prepare;
 mod print;
+pub mod segments;
 
 pub use classify::{Class, base_of};
 pub use group::{Unit, Work};
@@ -49,7 +51,8 @@ const LONGEST_CHAIN: u32 = 200;
 
 /// Groups a graph. Nodes that no output needs are left out.
 pub fn fuse(graph: &Graph, fusion: Fusion) -> Fused {
-    let graph = prepare::split_reductions(graph);
+    let cut = segments::as_rows(graph);
+    let graph = prepare::split_reductions(cut.as_ref().unwrap_or(graph));
     let classes: Vec<Class> = graph.ids().map(|id| classify::classify(&graph, id)).collect();
     let mut required = required(&graph, &classes, fusion);
     let mut weighed = fusion == Fusion::Off;

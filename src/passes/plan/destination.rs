@@ -126,7 +126,8 @@ pub fn assign(fused: &Fused) -> Destinations {
 }
 
 /// Whether the unit that makes `id` may write it over `input`: it reads each element of the input, if at all, only in
-/// the moment in which it writes the same element.
+/// the moment in which it writes the same element, or in an earlier pass over the same row (a task owns whole rows, and
+/// writes over anything that it may have read come in the last pass).
 fn in_unit_safe(fused: &Fused, id: NodeId, input: usize) -> bool {
     let Some(unit) = fused.units.iter().find(|u| u.roots.contains(&id)) else { return false };
     let is_input = |n: &NodeId| matches!(fused.graph.node(*n).op, Op::Input(k) if k == input);
@@ -135,15 +136,13 @@ fn in_unit_safe(fused: &Fused, id: NodeId, input: usize) -> bool {
     }
     let Work::Kernel(draft) = &unit.work else { return false };
     let kernel = &draft.kernel;
-    let one_pass = !kernel.values.iter().any(|v| matches!(v.kind, ValueKind::RowReduce(..) | ValueKind::RowArg(..)));
     let stores = kernel.effects.iter().find_map(|e| match e {
         Effect::Store { param, at, .. } if draft.params[*param] == id => Some(at),
         _ => None,
     });
     let Some(store) = stores else { return false };
-    one_pass
-        && kernel.values.iter().all(|v| match &v.kind {
-            ValueKind::Load { param, at } => !is_input(&draft.params[*param]) || at == store,
-            _ => true,
-        })
+    kernel.values.iter().all(|v| match &v.kind {
+        ValueKind::Load { param, at } => !is_input(&draft.params[*param]) || at == store,
+        _ => true,
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::Axis;
 use crate::ir::{DType, Graph, NodeId, Op, ReduceKind};
+use crate::runtime::pool::Pool;
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -40,20 +41,20 @@ impl Arithmetic {
 
     /// # Safety
     /// See [`super::Call::run`].
-    pub unsafe fn run(&self, args: &[*mut u8], out: *mut u8) {
+    pub unsafe fn run(&self, pool: &Pool, args: &[*mut u8], out: *mut u8) {
         // SAFETY: the caller's promise; the pointers have the operand's element type.
         unsafe {
             match self.dtype {
-                DType::F32 => self.typed::<f32>(args, out),
-                DType::F64 => self.typed::<f64>(args, out),
-                DType::I32 | DType::Bool => self.typed::<i32>(args, out),
+                DType::F32 => self.typed::<f32>(pool, args, out),
+                DType::F64 => self.typed::<f64>(pool, args, out),
+                DType::I32 | DType::Bool => self.typed::<i32>(pool, args, out),
             }
         }
     }
 
     /// # Safety
     /// See [`super::Call::run`]; the operand's elements are of type `T`.
-    unsafe fn typed<T: Number>(&self, args: &[*mut u8], out: *mut u8) {
+    unsafe fn typed<T: Number>(&self, pool: &Pool, args: &[*mut u8], out: *mut u8) {
         // SAFETY: lengths are those of the graph's shapes, and `out` overlaps no operand.
         unsafe {
             let x = std::slice::from_raw_parts(args[0].cast::<T>().cast_const(), self.elements);
@@ -70,10 +71,11 @@ impl Arithmetic {
                     cumulative(*kind, at, *reverse, x, out);
                 }
                 What::Segments { kind, offsets } => {
-                    let out = std::slice::from_raw_parts_mut(out.cast::<T>(), offsets.len() - 1);
-                    for (result, pair) in out.iter_mut().zip(offsets.windows(2)) {
-                        *result = reduced(*kind, &x[pair[0]..pair[1]]);
-                    }
+                    let out = out as usize;
+                    pool.run(offsets.len() - 1, &|s, _| {
+                        // Each task writes the result of its segment.
+                        *(out as *mut T).add(s) = reduced(*kind, &x[offsets[s]..offsets[s + 1]]);
+                    });
                 }
                 What::Sort { at, descending } => {
                     let out = std::slice::from_raw_parts_mut(out.cast::<i32>(), self.elements);
@@ -85,7 +87,7 @@ impl Arithmetic {
 }
 
 /// The element types, with the arithmetic of the IR.
-trait Number: Copy + PartialOrd {
+trait Number: Copy + PartialOrd + Send + Sync {
     fn identity(kind: ReduceKind) -> Self;
     fn combine(kind: ReduceKind, x: Self, y: Self) -> Self;
 }

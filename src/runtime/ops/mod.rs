@@ -53,8 +53,8 @@ impl Call {
         unsafe {
             match self {
                 Call::Product(product) => product.run(pool, args[0], args[1], out),
-                Call::Movement(movement) => movement.run(args, out),
-                Call::Arithmetic(arithmetic) => arithmetic.run(args, out),
+                Call::Movement(movement) => movement.run(pool, args, out),
+                Call::Arithmetic(arithmetic) => arithmetic.run(pool, args, out),
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::Axis;
 use crate::ir::types::strides;
 use crate::ir::{Graph, NodeId, Op};
+use crate::runtime::pool::Pool;
 use std::ptr::copy_nonoverlapping as copy;
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ impl Movement {
 
     /// # Safety
     /// See [`super::Call::run`].
-    pub unsafe fn run(&self, args: &[*mut u8], out: *mut u8) {
+    pub unsafe fn run(&self, pool: &Pool, args: &[*mut u8], out: *mut u8) {
         // SAFETY: every position is inside the operand or the result by the shapes; indices are clamped.
         unsafe {
             match self {
@@ -99,9 +100,16 @@ impl Movement {
                     }
                 }
                 Movement::Repeat { offsets, element } => {
-                    for (s, pair) in offsets.windows(2).enumerate() {
-                        repeat(args[0].add(s * element), out.add(pair[0] * element), pair[1] - pair[0], *element);
-                    }
+                    let (from, to) = (args[0] as usize, out as usize);
+                    pool.run(offsets.len().saturating_sub(1), &|s, _| {
+                        let (start, end) = (offsets[s], offsets[s + 1]);
+                        repeat(
+                            (from + s * element) as *const u8,
+                            (to + start * element) as *mut u8,
+                            end - start,
+                            *element,
+                        );
+                    });
                 }
             }
         }

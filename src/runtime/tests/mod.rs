@@ -85,6 +85,16 @@ fn an_optimizer_is_one_kernel() {
 }
 
 #[test]
+fn norms_of_equal_tensors_need_no_calls_and_no_copies() {
+    for sizes in [vec![600], vec![150; 4]] {
+        let compiled = check(&models::layerwise(&sizes));
+        let (kernels, calls, copies) = counts(&compiled);
+        assert!(kernels <= 3 && calls == 0 && copies == 0, "{}", stages(&compiled));
+    }
+    check(&models::layerwise(&[100, 7, 250, 1]));
+}
+
+#[test]
 fn normalisations_over_any_axes() {
     let compiled = check(&models::normalisations([4, 6, 5]));
     let (kernels, calls, _) = counts(&compiled);
@@ -102,7 +112,13 @@ fn random_graphs_agree_with_the_interpreter() {
 
 #[test]
 fn one_thread_and_two_give_the_same_bits() {
-    for graph in [models::mlp(256, 300, 200, 10), models::optimizer(300_001), models::normalisations([64, 48, 96])] {
+    for graph in [
+        models::mlp(256, 300, 200, 10),
+        models::optimizer(300_001),
+        models::normalisations([64, 48, 96]),
+        models::layerwise(&[40_000; 5]),
+        models::layerwise(&[90_000, 3, 110_000]),
+    ] {
         let mut bits = vec![];
         for threads in [1, 2, 3] {
             let options = Options { threads, ..Options::default() };

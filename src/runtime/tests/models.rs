@@ -275,3 +275,52 @@ pub fn normalisations(shape: [usize; 3]) -> Graph {
     }
     graph
 }
+
+/// LAMB on one long value that holds tensors of these sizes: a step scaled by the ratio of two norms of each tensor.
+pub fn layerwise(sizes: &[usize]) -> Graph {
+    let count: usize = sizes.iter().sum();
+    let offsets: Vec<usize> = std::iter::once(0)
+        .chain(sizes.iter().scan(0, |end, n| {
+            *end += n;
+            Some(*end)
+        }))
+        .collect();
+    let offsets = std::sync::Arc::new(offsets);
+    let mut graph = Graph::new();
+    let span = Span::default();
+    let state = training(&mut graph, DType::F32, count);
+    let g = graph.add_input("g", Type::new(DType::F32, vec![count]), InputKind::Arg, span);
+    let b = &mut Builder::new(&mut graph, span);
+    let average = |b: &mut Builder, old: NodeId, new: NodeId, decay: f64| {
+        let (keep, take) = (b.full_like(decay, old), b.full_like(1.0 - decay, new));
+        let (kept, taken) = (b.mul(keep, old), b.mul(take, new));
+        b.add(kept, taken)
+    };
+    let m = average(b, state.m, g, 0.9);
+    let squared = b.mul(g, g);
+    let v = average(b, state.v, squared, 0.999);
+    let (root, eps) = (b.unary(Unary::Sqrt, v), b.full_like(1e-6, v));
+    let divisor = b.add(root, eps);
+    let decay = b.full_like(0.01, state.theta);
+    let (direction, decayed) = (b.div(m, divisor), b.mul(decay, state.theta));
+    let direction = b.add(direction, decayed);
+    let norm = |b: &mut Builder, x: NodeId| {
+        let squared = b.mul(x, x);
+        let op = crate::ir::Op::SegmentReduce { kind: ReduceKind::Sum, offsets: offsets.clone() };
+        let sums = b.push(op, &[squared], Default::default());
+        b.unary(Unary::Sqrt, sums)
+    };
+    let (of_theta, of_direction) = (norm(b, state.theta), norm(b, direction));
+    let ratio = b.div(of_theta, of_direction);
+    let op = crate::ir::Op::SegmentBroadcast { offsets: offsets.clone() };
+    let ratio = b.push(op, &[ratio], Default::default());
+    let lr = b.convert(state.lr, DType::F32);
+    let lr = b.broadcast(lr, &[count], vec![]);
+    let step = b.mul(lr, ratio);
+    let step = b.mul(step, direction);
+    let theta = b.sub(state.theta, step);
+    for (k, (name, node)) in [("theta", theta), ("m", m), ("v", v)].into_iter().enumerate() {
+        graph.add_output(name, node, OutputKind::Update(k));
+    }
+    graph
+}
