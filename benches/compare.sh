@@ -89,13 +89,13 @@ END {
     print "| workload | threads | library | steps/s | ours is | to first step | peak memory | load |"
     print "|---|---|---|---|---|---|---|---|"
     for (k = 1; k <= keys; k++) {
-        key = order[k]; split(key, part, "|"); n = split(names[key], who, " ")
+        key = order[k]; split(key, part, "|"); n = split(names[key], people, " ")
         own = (key, "optc") in rate ? middle(rate[key, "optc"]) : 0
         for (i = 1; i <= n; i++) {
-            r = middle(rate[key, who[i]])
-            times = who[i] == "optc" || own == 0 || r == 0 ? "" : sprintf("%.2fx", own / r)
-            printf "| %s | %s | %s | %s | %s | %.3f s | %.0f MB | %.1f |\n", part[1], part[2], who[i], \
-                sprintf(r < 100 ? "%.2f" : "%.0f", r), times, middle(first[key, who[i]]), middle(peak[key, who[i]]), middle(load[key, who[i]])
+            r = middle(rate[key, people[i]])
+            times = people[i] == "optc" || own == 0 || r == 0 ? "" : sprintf("%.2fx", own / r)
+            printf "| %s | %s | %s | %s | %s | %.3f s | %.0f MB | %.1f |\n", part[1], part[2], people[i], \
+                sprintf(r < 100 ? "%.2f" : "%.0f", r), times, middle(first[key, people[i]]), middle(peak[key, people[i]]), middle(load[key, people[i]])
         }
     }
 }' "$out"

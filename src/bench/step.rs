@@ -162,3 +162,34 @@ impl Stopwatch<'_> {
 fn batch_inputs(graph: &Graph) -> Vec<usize> {
     (0..graph.inputs.len()).filter(|k| graph.inputs[*k].kind == InputKind::Batch).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Noise;
+    use crate::driver::Session;
+    use crate::ir::DType;
+
+    #[test]
+    fn an_optimizer_alone_does_its_update_in_one_kernel() {
+        let mut session = Session::new();
+        let program = session.update("SGD(0.5)", &[vec![2, 2], vec![3]], DType::F32).expect("a program");
+        let mut step = Step::new(&program, &Noise, 1, &mut vec![]).expect("it compiles");
+        step.run(1);
+        let arena = program.buffers.iter().position(|b| b.ty.elements() == 7).expect("one arena");
+        let mut gradient = Tensor::zeros(program.buffers[arena].ty.clone());
+        Noise.gather(false, "", &[0, 1, 2, 3, 4, 5, 6], &mut gradient);
+        let graph = program.graphs.step(7).expect("a graph");
+        let input = graph.inputs.iter().position(|i| i.kind == InputKind::Param).expect("the arena");
+        for (theta, g) in step.inputs[input].f32s().iter().zip(gradient.f32s()) {
+            assert!((theta - (1.0 - 0.5 * g)).abs() < 1e-6, "{theta} {g}");
+        }
+        assert_eq!(step.compiled().instructions().len(), 1);
+    }
+
+    #[test]
+    fn a_rule_that_is_none_is_refused() {
+        let problems = Session::new().update("relu", &[vec![2]], DType::F32).err().expect("not an optimizer");
+        assert!(!problems.is_empty());
+    }
+}
