@@ -401,7 +401,7 @@ impl<'a> Trainer<'a> {
         }
         let rates: Vec<_> = self.program.hypers.iter().filter(|h| is_rate(&h.name)).collect();
         for rate in &rates {
-            diagnostic = diagnostic.note(format!("{} = {}", rate.name, rate.value));
+            diagnostic = diagnostic.note(format!("{} = {}", rate.name, readable(rate.value)));
         }
         match self.save_last_good(step) {
             Ok(Some(note)) => diagnostic = diagnostic.note(note),
@@ -411,9 +411,11 @@ impl<'a> Trainer<'a> {
         let mend = match rates.first() {
             // A name with a dot is inside an optimizer, where --set does not reach.
             Some(rate) if rate.name.contains('.') => {
-                format!("try a smaller learning rate, such as {}", rate.value / 10.0)
+                format!("try a smaller learning rate, such as {}", readable(rate.value / 10.0))
             }
-            Some(rate) => format!("try a smaller learning rate, as in --set {}={}", rate.name, rate.value / 10.0),
+            Some(rate) => {
+                format!("try a smaller learning rate, as in --set {}={}", rate.name, readable(rate.value / 10.0))
+            }
             None => "try a smaller learning rate".into(),
         };
         let rest = "clip the gradients, or look for the first NaN with --check-nan";
@@ -608,6 +610,13 @@ fn snapshot_distance(bytes: usize) -> usize {
 fn is_rate(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     matches!(last, "lr" | "rate" | "learning_rate" | "eta" | "η" | "α" | "peak")
+}
+
+/// A rate as a user would write it: `0.001`, `1e-5`, `1e30`; rounded where a division left a tail.
+fn readable(value: f64) -> String {
+    let rounded: f64 = format!("{value:.6e}").parse().unwrap_or(value);
+    let small = rounded != 0.0 && !(1e-4..1e6).contains(&rounded.abs());
+    if small { format!("{rounded:e}") } else { format!("{rounded}") }
 }
 
 fn show(value: f64) -> String {

@@ -161,7 +161,8 @@ fn exit_statuses_tell_what_went_wrong() {
     assert_eq!(status(&["run", "small.opt", "--set", "nothing=1"]), Some(1));
     assert_eq!(status(&["run", "small.opt", "--wrong"]), Some(2));
     assert_eq!(status(&["run", "nothing.opt"]), Some(2));
-    let diverged = optc(&["run", "small.opt", "--set", "lr=1e30", "--quiet", "--epochs", "50"], &folder.0);
+    let diverged =
+        optc(&["run", "small.opt", "--set", "lr=1e30", "--quiet", "--epochs", "50", "--out", "d"], &folder.0);
     let text = String::from_utf8_lossy(&diverged.stderr).into_owned();
     assert_eq!(diverged.status.code(), Some(3), "{text}");
     assert_snapshot!("diverged", text);
