@@ -1,4 +1,21 @@
 //! optc: a declarative language and compiler for training neural networks.
+//!
+//! ```text
+//! .opt text ─ syntax ─▶ tree ─ sema ─▶ tensor IR ─ ad ─▶ IR (forward + backward + update)
+//!           ─ passes ─▶ fused, planned IR ─ kernel ─▶ loop nests ─ codegen ─▶ native code ─ runtime, train ─▶ trained weights
+//!                                    └──────── interp: the oracle that every stage is compared with
+//! ```
+//!
+//! [`driver`] names the stages in order; `optc ir FILE --stage …` prints each.
+//!
+//! * [`syntax`]: text to [`syntax::ast`]; [`source`] and [`diag`]: places and messages
+//! * [`sema`]: names, types and shapes; elaborates definitions at each use into [`ir`]. The library it reads is [`stdlib`]
+//! * [`ad`]: reverse mode, one rule for each primitive
+//! * [`passes`]: simplification, fusion to [`kernel`]s, the memory plan
+//! * [`codegen`]: Cranelift; [`runtime`]: buffers, threads, products, random bits. All `unsafe` code is in these two
+//! * [`interp`]: the slow, obvious interpreter of the IR
+//! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
+//! * [`cli`]: all printing; [`bench`]: measurements
 
 pub mod ad;
 pub mod bench;

@@ -3,8 +3,8 @@
 //! The oracle of generated code, and a way to run a program without it.
 
 use super::{Affine, Effect, Kernel, Level, Space, ValueKind};
-use crate::interp::scalar::Number;
-use crate::ir::{ArgKind, Binary, Compare, DType, ReduceKind, Unary};
+use crate::interp::scalar::{Number, compare};
+use crate::ir::{ArgKind, Binary, DType, ReduceKind, Unary};
 
 /// Reads and writes the elements of the kernel's parameters.
 pub trait Memory {
@@ -133,7 +133,7 @@ fn run_row(
                 }
                 ValueKind::Unary(u, x) => unary_op(*u, of(x, k), value.dtype),
                 ValueKind::Binary(b, x, y) => binary_op(*b, of(x, k), of(y, k), value.dtype),
-                ValueKind::Compare(c, x, y) => f64::from(compare(*c, of(x, k), of(y, k))),
+                ValueKind::Compare(c, x, y) => f64::from(compare(*c, &of(x, k), &of(y, k))),
                 ValueKind::Select(c, x, y) => {
                     if of(c, k) != 0.0 {
                         of(x, k)
@@ -187,17 +187,6 @@ fn first_extreme(kind: ArgKind, values: impl Iterator<Item = f64>) -> usize {
         }
     }
     best.map_or(0, |(k, _)| k)
-}
-
-fn compare(c: Compare, x: f64, y: f64) -> bool {
-    match c {
-        Compare::Eq => x == y,
-        Compare::Ne => x != y,
-        Compare::Lt => x < y,
-        Compare::Le => x <= y,
-        Compare::Gt => x > y,
-        Compare::Ge => x >= y,
-    }
 }
 
 fn convert(x: f64, from: DType, to: DType) -> f64 {
