@@ -19,6 +19,7 @@ use crate::source::{FileId, SourceMap};
 use crate::syntax::ast::{self, Expr, ExprKind};
 use crate::syntax::{self, parse_expr};
 use crate::train::Engine;
+use indexmap::IndexSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -188,7 +189,7 @@ impl Session {
         let whole = !found.iter().any(Diagnostic::is_error);
         found.extend(sema::resolve::resolve(&modules));
         let request = Request::default();
-        let names: Vec<String> = modules.trains().map(|t| t.name.name.clone()).collect();
+        let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
         for name in names {
             let run = Runs::of_train(&modules, &name);
             found.extend(run.and_then(|runs| self.programs(&modules, runs, &request)).err().unwrap_or_default());

@@ -16,12 +16,22 @@ use std::collections::HashSet;
 /// Names that mean something everywhere.
 const WORDS: &[&str] = &["training", "all", "but_last"];
 
+/// Errors after which the rest of a text is not looked at: nobody reads more, and hostile texts end soon.
+const MOST_ERRORS: usize = 50;
+
+/// Unknown names that get a guess: each is compared with every name in scope.
+const MOST_GUESSES: usize = 10;
+
 /// Checks every definition and train item that the user wrote.
 pub fn resolve(modules: &Modules) -> Vec<Diagnostic> {
-    let mut diags = vec![];
+    let mut diags: Vec<Diagnostic> = vec![];
     for id in modules.user_modules() {
         for item in &modules.module(id).items {
-            let mut walk = Walk { modules, module: id, scopes: vec![HashSet::new()], diags: vec![] };
+            if diags.len() >= MOST_ERRORS {
+                return diags;
+            }
+            let before = diags.len();
+            let mut walk = Walk { modules, module: id, scopes: vec![HashSet::new()], diags: vec![], before };
             match &item.kind {
                 ItemKind::Def(def) => walk.def(def),
                 ItemKind::Const(c) => walk.expr(&c.value),
@@ -45,6 +55,8 @@ struct Walk<'a> {
     module: ModuleId,
     scopes: Vec<HashSet<String>>,
     diags: Vec<Diagnostic>,
+    /// Errors of the items before.
+    before: usize,
 }
 
 impl Walk<'_> {
@@ -281,13 +293,19 @@ impl Walk<'_> {
             || WORDS.contains(&name)
             || NAMED_CONSTANTS.iter().any(|(n, _)| *n == name)
             || Builtin::from_name(name).is_some();
-        if known {
+        let errors = self.before + self.diags.len();
+        if known || errors >= MOST_ERRORS {
+            return;
+        }
+        let unknown = error("E0201", format!("unknown name '{name}'")).at(span, "not defined here");
+        if errors >= MOST_GUESSES {
+            self.diags.push(unknown);
             return;
         }
         let locals = self.scopes.iter().flatten().map(String::as_str);
         let globals = self.modules.module(self.module).scope.keys().map(String::as_str);
         let help = unknown_name_help(name, locals.chain(globals));
-        self.diags.push(error("E0201", format!("unknown name '{name}'")).at(span, "not defined here").maybe_help(help));
+        self.diags.push(unknown.maybe_help(help));
     }
 }
 
