@@ -105,6 +105,9 @@ pub struct Question<'a> {
     pub float: DType,
 }
 
+/// A text with more mistakes than this is something else than a program; showing them all would take seconds.
+const MOST_DIAGNOSTICS: usize = 200;
+
 /// One use of the compiler: its texts, its warnings, and how long each stage took.
 #[derive(Default)]
 pub struct Session {
@@ -182,7 +185,7 @@ impl Session {
         self.timed("load", |s| sema::load(&mut s.sources, main, open_library, &read))
     }
 
-    /// All diagnostics of the open file.
+    /// All diagnostics of the open file, up to [`MOST_DIAGNOSTICS`].
     pub fn check(&mut self) -> Vec<Diagnostic> {
         let (modules, mut found) = self.load_all(false);
         // A definition that could not be read looks like an unknown name where it is used.
@@ -206,6 +209,7 @@ impl Session {
                 once.push(diagnostic);
             }
         }
+        once.truncate(MOST_DIAGNOSTICS);
         once
     }
 
