@@ -159,15 +159,18 @@ impl Loader<'_> {
         scope: &mut HashMap<String, Global>,
         explicit: &mut HashMap<String, Span>,
     ) {
+        if !u.is_file && stdlib::in_folder(&u.module.name).next().is_some() {
+            return self.import_from_folder(u, scope, explicit);
+        }
         let from = if u.is_file { self.user_module(into, &u.module) } else { self.library(&u.module.name) };
         let Some(from) = from else {
             if !u.is_file {
-                let known = stdlib::MODULES.iter().map(|(name, _)| *name);
+                let known = stdlib::public_names();
                 self.diags.push(
                     error("E0216", format!("there is no library module '{}'", u.module.name))
                         .at(u.module.span, "unknown module")
-                        .maybe_help(suggest(&u.module.name, known.clone()))
-                        .note(format!("library modules: {}", known.collect::<Vec<_>>().join(", "))),
+                        .maybe_help(suggest(&u.module.name, known.iter().copied()))
+                        .note(format!("library modules: {}", known.join(", "))),
                 );
             }
             return;
@@ -189,6 +192,41 @@ impl Loader<'_> {
                         ),
                     }
                 }
+            }
+        }
+    }
+
+    /// Names from a module that is a folder of files: each is looked up in the texts, and only its file is read.
+    fn import_from_folder(
+        &mut self,
+        u: &Use,
+        scope: &mut HashMap<String, Global>,
+        explicit: &mut HashMap<String, Span>,
+    ) {
+        let folder = &u.module.name;
+        let Some(names) = &u.names else {
+            for (module, _) in stdlib::in_folder(folder) {
+                let Some(id) = self.library(module) else { continue };
+                scope.extend(self.exports(id));
+            }
+            return;
+        };
+        for name in names {
+            let home = stdlib::in_folder(folder).find(|(_, text)| text_defines(text, &name.name));
+            let module = home.and_then(|(module, _)| self.library(module));
+            match module.and_then(|id| self.exports(id).get(&name.name).copied()) {
+                Some(global) => {
+                    duplicate(&mut self.diags, explicit, name);
+                    scope.insert(name.name.clone(), global);
+                }
+                None => self.diags.push(
+                    error("E0201", format!("module '{folder}' has no '{}'", name.name))
+                        .at(name.span, "not defined there")
+                        .maybe_help(suggest(
+                            &name.name,
+                            stdlib::in_folder(folder).flat_map(|(_, text)| defined_names(text)),
+                        )),
+                ),
             }
         }
     }
@@ -290,7 +328,7 @@ impl Modules {
 
     /// The library module that defines `name`, for "add `use …`" hints.
     pub fn library_home(name: &str) -> Option<&'static str> {
-        stdlib::MODULES.iter().find(|(_, text)| text_defines(text, name)).map(|(module, _)| *module)
+        stdlib::home(name)
     }
 
     pub fn trains(&self) -> impl Iterator<Item = &Train> {
@@ -331,10 +369,15 @@ impl Modules {
 
 /// Whether an item of this name begins on a line of the text: found without parsing, which may have failed.
 pub fn text_defines(text: &str, name: &str) -> bool {
-    text.lines().any(|line| {
+    defined_names(text).any(|defined| defined == name)
+}
+
+/// The names of the items that begin on a line of the text.
+fn defined_names(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
         let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
         let kind = words.next().unwrap_or("");
-        !line.starts_with([' ', '/']) && is_def_keyword(kind) && words.next() == Some(name)
+        if line.starts_with([' ', '/']) || !is_def_keyword(kind) { None } else { words.next() }
     })
 }
 
