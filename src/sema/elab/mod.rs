@@ -11,9 +11,12 @@ mod data;
 mod dims;
 mod expect;
 mod expr;
+mod group;
 mod index;
 pub mod ops;
 mod optimizer;
+mod rule;
+mod state;
 mod stmt;
 mod train;
 mod update;
@@ -42,6 +45,10 @@ pub enum Failed {
     Reported,
     /// The optimizer's rule is not elementwise: it needs the tensor's own shape, so it is instantiated per tensor.
     NeedsShape,
+    /// A state of the rule turned out to hold one number for each tensor: the rule starts again, knowing that.
+    Again,
+    /// The rule waits for a value that is made of all tensors of the group ([`rule`]).
+    Waits,
 }
 
 pub type R<T> = Result<T, Failed>;
@@ -74,6 +81,10 @@ pub struct Frame {
     pub anonymous: HashMap<String, usize>,
     /// How many random tensors were drawn here so far: part of a tensor's stream number.
     pub randoms: u32,
+    /// The name of what a rule updates: its first input.
+    pub theta: Option<String>,
+    /// A rule's own step counter: its third input.
+    pub step: Option<Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +118,15 @@ pub enum StateOwner {
 pub struct StateSlot {
     pub input: NodeId,
     pub current: Tensor,
+    /// Its value where a step begins.
+    pub start: Tensor,
     pub init: StateInit,
     pub owner: StateOwner,
     pub span: Span,
+    /// `all state`: one for all tensors of a rule.
+    pub whole: bool,
+    /// The tensor whose turn last declared it.
+    pub run: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -159,6 +176,8 @@ pub struct Elab<'a> {
     pub update_suffix: String,
     /// Paths of the tensors of the group under update.
     pub group_paths: Vec<String>,
+    /// What the rule under way asks of its group.
+    pub rule: rule::Context,
     /// `optc eval`: parameters take their starting values in the same graph.
     pub inline_params: bool,
     named_inputs: HashMap<String, NodeId>,
@@ -190,6 +209,7 @@ impl<'a> Elab<'a> {
             update_shape: None,
             update_suffix: String::new(),
             group_paths: vec![],
+            rule: rule::Context::default(),
             inline_params: false,
             named_inputs: HashMap::new(),
             steps: vec![],
@@ -242,6 +262,8 @@ impl<'a> Elab<'a> {
             used_paths: HashSet::new(),
             anonymous: HashMap::new(),
             randoms: 0,
+            theta: None,
+            step: None,
         }
     }
 
@@ -365,9 +387,10 @@ impl<'a> Elab<'a> {
 
     /// A stream number for random bits: fixed by the place in the model, not by the order of evaluation.
     pub fn random_stream(&mut self) -> u32 {
+        let suffix = self.update_suffix.clone();
         let frame = self.frame();
         frame.randoms += 1;
-        let text = format!("{}#{}", frame.path, frame.randoms);
+        let text = format!("{}#{}{suffix}", frame.path, frame.randoms);
         // FNV-1a, 32 bits.
         text.bytes().fold(0x811c_9dc5, |h: u32, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
     }
