@@ -22,7 +22,15 @@ pub const MODULES: &[(&str, &str)] = library![
     "optimizers/sign",
     "optimizers/adaptive",
     "optimizers/adam",
+    "optimizers/variance",
+    "optimizers/bounded",
+    "optimizers/mixed",
     "optimizers/trust_ratio",
+    "optimizers/step_free",
+    "optimizers/factored",
+    "optimizers/matrix",
+    "optimizers/curvature",
+    "optimizers/wrappers",
     "optimizers/transforms",
 ];
 
