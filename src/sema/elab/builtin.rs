@@ -22,7 +22,13 @@ pub struct Taker {
 
 impl Elab<'_> {
     /// Pairs the arguments with the primitive's parameter names.
-    pub fn take(&mut self, builtin: Builtin, args: Vec<Argument>, names: &'static [&'static str], span: Span) -> R<Taker> {
+    pub fn take(
+        &mut self,
+        builtin: Builtin,
+        args: Vec<Argument>,
+        names: &'static [&'static str],
+        span: Span,
+    ) -> R<Taker> {
         let mut bound: Vec<Option<Argument>> = names.iter().map(|_| None).collect();
         let mut position = 0;
         for arg in args {

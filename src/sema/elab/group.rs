@@ -95,6 +95,10 @@ impl Elab<'_> {
         let float = self.float;
         let like = Tensor { node: self.build(span).full(0.0, float, &shape), weak: false, layout };
         let own = self.fit_state(x, like, name[0], at)?;
+        if self.evaluating {
+            let node = self.unknown(like.node);
+            return Ok(Value::Tensor(Tensor { node, ..like }));
+        }
         if self.flat.is_none() {
             let node = self.ask(question, own, span)?;
             return Ok(Value::Tensor(Tensor::plain(node)));

@@ -9,6 +9,7 @@ pub mod apply;
 mod builtin;
 mod data;
 mod dims;
+mod evaluate;
 mod expect;
 mod expr;
 mod group;
@@ -178,6 +179,14 @@ pub struct Elab<'a> {
     pub group_paths: Vec<String>,
     /// What the rule under way asks of its group.
     pub rule: rule::Context,
+    /// Rules run to learn the parameters that evaluation uses: nothing is updated.
+    pub evaluating: bool,
+    /// The parameters for evaluation, by path.
+    pub evaluation: Vec<(String, NodeId)>,
+    /// Some rule says `eval theta = …`.
+    pub has_eval: bool,
+    /// Run-time `if`s around the statement under way.
+    pub choices: usize,
     /// `optc eval`: parameters take their starting values in the same graph.
     pub inline_params: bool,
     named_inputs: HashMap<String, NodeId>,
@@ -210,6 +219,10 @@ impl<'a> Elab<'a> {
             update_suffix: String::new(),
             group_paths: vec![],
             rule: rule::Context::default(),
+            evaluating: false,
+            evaluation: vec![],
+            has_eval: false,
+            choices: 0,
             inline_params: false,
             named_inputs: HashMap::new(),
             steps: vec![],

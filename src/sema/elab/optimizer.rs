@@ -5,8 +5,8 @@
 //! tensor's own shape is instantiated for each tensor.
 
 use super::apply::Argument;
-use super::rule::{Context, Objective};
 use super::builtin::under;
+use super::rule::{Context, Objective};
 use super::train::{GroupSpec, Minimized};
 use super::{Elab, Failed, FlatGroup, Frame, FrameKind, R, StateOwner};
 use crate::diag::error;
@@ -197,8 +197,13 @@ impl Elab<'_> {
         let saved = (self.graph.clone(), self.states.len(), self.hypers.clone(), self.reports.len());
         let named = self.named_inputs.clone();
         let params = spec.params.iter().map(|p| self.params[p].node).collect();
-        self.rule = Context::new(Some(Objective { loss, params, grads: grads.to_vec() }));
+        let unknown = std::mem::take(&mut self.rule.unknown);
+        let objective = Objective { loss, params, grads: grads.to_vec() };
+        self.rule = Context::default();
+        self.rule.objective = Some(objective);
         loop {
+            self.rule.unknown = unknown.clone();
+            self.rule.begin(0);
             let done = self.update_flat(spec, grads, flat, loss);
             self.flat = None;
             self.frames.truncate(1);
@@ -211,6 +216,7 @@ impl Elab<'_> {
             self.reports.truncate(saved.3);
             self.named_inputs = named.clone();
             if done == Err(Failed::NeedsShape) {
+                self.rule.unknown = unknown;
                 return self.update_each(spec, grads, loss);
             }
         }
@@ -295,6 +301,7 @@ impl Elab<'_> {
             other => other.clone(),
         };
         match self.apply_callee(rule, args, span)? {
+            Value::Tensor(t) if self.evaluating => Ok(Tensor { node: self.rule.evaluated.unwrap_or(t.node), ..t }),
             Value::Tensor(t) => Ok(t),
             other => {
                 let found = self.type_text(&other);

@@ -58,18 +58,19 @@ pub struct Context {
     pub per_tensor: HashSet<String>,
     /// Inputs that carry states, by path: rounds share them.
     pub inputs: HashMap<String, NodeId>,
+    /// What `eval theta = …` gave last in this run.
+    pub evaluated: Option<NodeId>,
+    /// Placeholders in an evaluation: see [`super::evaluate`].
+    pub unknown: HashSet<NodeId>,
     asked: IndexMap<Place, Asked>,
     passed: HashMap<(Span, String), usize>,
 }
 
 impl Context {
-    pub fn new(objective: Option<Objective>) -> Context {
-        Context { objective, ..Context::default() }
-    }
-
     /// A tensor's run begins.
     pub fn begin(&mut self, tensor: usize) {
         self.tensor = tensor;
+        self.evaluated = None;
         self.passed.clear();
     }
 }
@@ -82,11 +83,8 @@ impl Elab<'_> {
         let count = self.rule.passed.entry((span, path.clone())).or_insert(0);
         *count += 1;
         let place = (span, path, *count);
-        let asked = self.rule.asked.entry(place).or_insert_with(|| Asked {
-            question,
-            parts: HashMap::new(),
-            answer: None,
-        });
+        let asked =
+            self.rule.asked.entry(place).or_insert_with(|| Asked { question, parts: HashMap::new(), answer: None });
         match &asked.answer {
             None => {
                 asked.parts.insert(tensor, own);
@@ -196,9 +194,15 @@ impl Elab<'_> {
     }
 
     /// A copy of what leads from some values to a result, with others in their places.
-    pub fn moved(&mut self, result: NodeId, from: &[NodeId], to: &[NodeId]) -> NodeId {
+    fn moved(&mut self, result: NodeId, from: &[NodeId], to: &[NodeId]) -> NodeId {
+        let map = self.moved_all(result.index() + 1, from, to);
+        map.get(&result).copied().unwrap_or(result)
+    }
+
+    /// Copies of those of the first `count` nodes that are made from some values, with others in their places.
+    pub fn moved_all(&mut self, count: usize, from: &[NodeId], to: &[NodeId]) -> HashMap<NodeId, NodeId> {
         let mut map: HashMap<NodeId, NodeId> = from.iter().copied().zip(to.iter().copied()).collect();
-        for index in 0..=result.index() {
+        for index in 0..count {
             let id = NodeId(index as u32);
             let node = &self.graph.nodes[index];
             if map.contains_key(&id) || !node.args.iter().any(|a| map.contains_key(a)) {
@@ -209,13 +213,15 @@ impl Elab<'_> {
             map.insert(id, NodeId(self.graph.nodes.len() as u32));
             self.graph.nodes.push(copy);
         }
-        map.get(&result).copied().unwrap_or(result)
+        map
     }
 
     /// Whether a value is made from the tensor whose turn it is in a way that does not pass through an answer of the
     /// whole group. (All tensors' answers are one node, and are passed over.)
     pub fn is_of_one_tensor(&self, node: NodeId) -> bool {
-        let Some(objective) = self.rule.objective.as_ref().filter(|_| self.update_shape.is_some()) else { return false };
+        let Some(objective) = self.rule.objective.as_ref().filter(|_| self.update_shape.is_some()) else {
+            return false;
+        };
         let whole: HashSet<NodeId> = self
             .rule
             .asked

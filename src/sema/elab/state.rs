@@ -63,7 +63,8 @@ impl Elab<'_> {
         let count = self.dim_size(length)?;
         if count > MAX_LIST {
             return Err(self.fail(
-                error("E0217", format!("a list of {count} states is too long")).at(ty.span, format!("at most {MAX_LIST}")),
+                error("E0217", format!("a list of {count} states is too long"))
+                    .at(ty.span, format!("at most {MAX_LIST}")),
             ));
         }
         Ok(Some(count))
@@ -145,6 +146,9 @@ impl Elab<'_> {
     /// "Starts from an expression": at the rule's first step the state reads as that expression.
     fn first_value(&mut self, first: Tensor, stored: Tensor, path: &str, at: Span, span: Span) -> R<Tensor> {
         let first = self.fit_state(first, stored, path, at)?;
+        if self.evaluating {
+            return Ok(stored);
+        }
         let t = match self.frame().step.clone() {
             Some(t) => t,
             None => Value::Tensor(self.step_counter(span)),
@@ -328,6 +332,9 @@ impl Elab<'_> {
             if whole && self.is_of_one_tensor(node) {
                 return Err(self.many_for_one(name, new.span));
             }
+            if self.evaluating {
+                return Ok(old);
+            }
             let current = Tensor { node, ..stored };
             self.states[&path].current = current;
             return Ok(Value::Tensor(current));
@@ -346,7 +353,7 @@ impl Elab<'_> {
             (Value::Tensor(old), given) if is_theta => {
                 let given = self.to_tensor(given, None, new.span)?;
                 let node = self.fit_state(given, old, name, new.span)?;
-                Ok(Value::Tensor(Tensor { node, ..old }))
+                Ok(Value::Tensor(if self.evaluating { old } else { Tensor { node, ..old } }))
             }
             (_, given) => Ok(given),
         }

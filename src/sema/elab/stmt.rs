@@ -67,9 +67,7 @@ impl Elab<'_> {
             StmtKind::Report(items) => self.report(items),
             StmtKind::Observe(items) => self.observe(items),
             StmtKind::Expect { value, near, within } => self.expect(value, near.as_ref(), within.as_ref(), stmt.span),
-            StmtKind::Eval { .. } => Err(self.fail(
-                error("E0212", "'eval … = …' is not supported yet").at(stmt.span, "separate weights for evaluation"),
-            )),
+            StmtKind::Eval { target, value } => self.eval_statement(target, value, stmt.span),
         }
     }
 
@@ -203,7 +201,9 @@ impl Elab<'_> {
         let cond = self.tensor_of_type(c.value, DType::Bool, c.span)?;
         let before_scopes = self.frame().scopes.clone();
         let before: HashMap<String, Tensor> = self.current_states();
+        self.choices += 1;
         let first = self.block(then);
+        self.choices -= 1;
         if matches!(&first, Err(failed) if *failed != Failed::Reported) {
             return first;
         }
@@ -213,10 +213,12 @@ impl Elab<'_> {
             // A state that the branch declared has its stored value in the other one.
             slot.current = before.get(path).copied().unwrap_or(Tensor { node: slot.input, ..slot.current });
         }
+        self.choices += 1;
         let second = match otherwise {
             Some(block) => self.block(block),
             None => Ok(Value::Unit),
         };
+        self.choices -= 1;
         let (first, second) = (first?, second?);
         let cond = Operand { value: Value::Tensor(cond), span: c.span };
         for (depth, scope) in first_scopes.iter().enumerate() {
