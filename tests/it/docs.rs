@@ -101,7 +101,7 @@ fn values_are_what_the_page_says() {
 /// `docs/library.md`, made from the library's own text.
 fn library_page() -> String {
     let mut page = String::from(
-        "# The library\n\nMade from the doc comments of `stdlib/*.opt` by `OPTC_UPDATE_DOCS=1 cargo test --test it library`. Each definition \
+        "# The library\n\nMade from the doc comments of `stdlib/` by `OPTC_UPDATE_DOCS=1 cargo test --test it library`. Each definition \
          is a few\nlines in the file named: open it, copy it, change it. `prelude`, `init` and `activations` need no `use`.\n",
     );
     for (module, text) in optc::stdlib::MODULES {

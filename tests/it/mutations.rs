@@ -155,7 +155,7 @@ fn seeds() -> Vec<String> {
     let mut texts: Vec<String> =
         programs_in("examples").into_iter().map(|(_, t)| t).filter(|t| !t.contains("on mnist(")).collect();
     texts.extend(programs_in("tests/bad").into_iter().map(|(_, t)| t));
-    texts.push(include_str!("../../stdlib/optimizers.opt").lines().take(60).collect::<Vec<_>>().join("\n"));
+    texts.push(include_str!("../../stdlib/optimizers/adam.opt").lines().take(60).collect::<Vec<_>>().join("\n"));
     texts
         .iter()
         .map(|t| t.lines().skip_while(|l| l.starts_with("//")).collect::<Vec<_>>().join("\n"))
