@@ -5,6 +5,7 @@
 
 mod bad;
 mod cli;
+mod counts;
 mod docs;
 mod engine;
 mod examples;
