@@ -30,8 +30,13 @@ fn atom(text: impl Into<String>) -> Piece {
     piece(text, Binds::Atom)
 }
 
+/// Brackets that grow only around what is tall.
 fn brackets(text: &str) -> String {
-    format!("\\left({text}\\right)")
+    let tall = ["\\frac", "\\sum", "\\begin", "\\left", "\\sqrt"];
+    match tall.iter().any(|t| text.contains(t)) {
+        true => format!("\\left({text}\\right)"),
+        false => format!("({text})"),
+    }
 }
 
 /// An expression, with names as the scope writes them.

@@ -189,6 +189,12 @@ impl Writer<'_> {
 
     /// The value of the definition, or a rule that is called for its effect.
     fn expression(&mut self, e: &Expr, last: bool) {
+        if let ExprKind::Call(f, _) = &e.kind
+            && matches!(&f.kind, ExprKind::Name(n) if n == "assert")
+        {
+            // A check of shapes is no part of the formula.
+            return;
+        }
         let text = latex(e, &self.scope);
         if let ExprKind::Call(_, args) = &e.kind
             && self.def.kind == DefKind::Optimizer
