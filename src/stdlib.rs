@@ -30,6 +30,7 @@ pub const MODULES: &[(&str, &str)] = library![
     "optimizers/step_free",
     "optimizers/factored",
     "optimizers/matrix",
+    "optimizers/preconditioners",
     "optimizers/curvature",
     "optimizers/wrappers",
     "optimizers/transforms",
