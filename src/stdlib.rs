@@ -23,6 +23,8 @@ pub const MODULES: &[(&str, &str)] = library![
     "optimizers/adaptive",
     "optimizers/adam",
     "optimizers/trust_ratio",
+    "optimizers/bounded",
+    "optimizers/variance",
     "optimizers/transforms",
     "optimizers/composed",
     "optimizers/factored",
