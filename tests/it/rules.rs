@@ -4,6 +4,7 @@
 use crate::engine::{COMPILED, Engine, INTERPRETER};
 use crate::language::on_columns;
 use crate::run::Run;
+use crate::support::root;
 use insta::assert_snapshot;
 use optc::data::spec::Column;
 use optc::doc::{self, latex};
@@ -12,6 +13,7 @@ use optc::runtime::Tensor;
 use optc::runtime::random::random_bits;
 use optc::sema::program::Program;
 use optc::syntax::ast::DefKind;
+use std::collections::HashSet;
 
 /// Steps in which a rule must have lowered the loss.
 const STEPS: usize = 30;
@@ -140,5 +142,27 @@ fn formulas_read_like_the_papers() {
     {
         let entries = doc::library(Some(name));
         assert_snapshot!(format!("latex_{name}"), latex::definition(&entries[0].def));
+    }
+}
+
+/// The page on published optimizers: what it says of the library is there, and its counts are those of its rows.
+#[test]
+fn the_page_of_published_optimizers_is_right() {
+    let page = std::fs::read_to_string(root().join("docs/optimizers.md")).expect("UTF-8 text");
+    let names: HashSet<String> = doc::library(None).iter().map(|e| e.name().to_string()).collect();
+    let rows: Vec<&str> =
+        page.lines().filter(|l| l.starts_with("| ") && l.contains(" | ") && !l.starts_with("| rule")).collect();
+    let having = |mark: &str| rows.iter().filter(|row| row.contains(&format!("| {mark}: "))).count();
+    assert_eq!(rows.len(), 224);
+    let counts = ["library", "can be written", "not yet"].map(having);
+    assert_eq!(counts.iter().sum::<usize>(), 224);
+    for count in counts {
+        assert!(page.contains(&format!("**{count}**")), "the page does not say {count}");
+    }
+    for row in rows.iter().filter(|row| row.contains("| library: ")) {
+        let listed = row.rsplit("| library: ").next().unwrap_or("");
+        for name in listed.split('`').skip(1).step_by(2) {
+            assert!(names.contains(name), "{row}: the library has no {name}");
+        }
     }
 }
