@@ -8,6 +8,7 @@
 pub mod builtins;
 pub mod elab;
 pub mod eval;
+pub mod lint;
 pub mod modules;
 pub mod program;
 pub mod resolve;

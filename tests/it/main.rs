@@ -15,6 +15,7 @@ mod ops;
 mod ops_table;
 mod optimizers;
 mod reference;
+mod rules;
 mod run;
 mod stdlib;
 mod support;
