@@ -31,6 +31,7 @@ pub const MODULES: &[(&str, &str)] = library![
     "optimizers/factored",
     "optimizers/matrix",
     "optimizers/preconditioners",
+    "optimizers/low_rank",
     "optimizers/curvature",
     "optimizers/wrappers",
     "optimizers/transforms",
