@@ -117,7 +117,7 @@ const VALUES: &[(&str, &str, Option<&[f64]>)] = &[
         "inverse_root([[4.0, 0.0], [0.0, 16.0]] + 0.0, p = 2, eps = 0)",
         Some(&[0.5, 0.0, 0.0, 0.25]),
     ),
-    ("optimizers/muon.newton_schulz", "newton_schulz([[3.0, 0.0]] + 0.0, turns = 0)", None),
+    ("optimizers/matrix.newton_schulz", "newton_schulz([[3.0, 0.0]] + 0.0, steps = 0)", None),
     ("optimizers/composed.unit_norm", "unit_norm([[3.0, 0.0], [4.0, 1.0]] + 0.0)", Some(&[5.0, 1.0])),
     ("init.fan_in", "fan_in([3, 3, 8, 16])", Some(&[72.0])),
     ("init.fan_in", "fan_in([784, 128])", Some(&[784.0])),
