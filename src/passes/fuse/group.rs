@@ -1,6 +1,7 @@
 //! Which stored values are made together: kernels grow greedily, in an order that follows the data and not the
 //! spelling of the program.
 
+use super::chunks::Ragged;
 use super::classify::{Class, Reduction, base_of};
 use super::draft::{Blocked, Context, Draft, Loops};
 use super::units::{Growing, Units};
@@ -49,9 +50,9 @@ pub fn depths(graph: &Graph, classes: &[Class]) -> Vec<u32> {
 }
 
 /// Groups all stored values. An error names a node that must be stored as well.
-pub fn group(graph: &Graph, classes: &[Class], required: &[bool]) -> Result<Vec<Unit>, NodeId> {
+pub fn group(graph: &Graph, classes: &[Class], ragged: &Ragged, required: &[bool]) -> Result<Vec<Unit>, NodeId> {
     let stored = stored(graph, classes, required);
-    let context = Context { graph, classes, stored: &stored };
+    let context = Context { graph, classes, stored: &stored, ragged };
     let depth = depths(graph, classes);
     let live = super::live(graph);
     let mut order: Vec<NodeId> = graph.ids().filter(|id| stored[id.index()] && live[id.index()]).collect();
@@ -71,7 +72,7 @@ pub fn group(graph: &Graph, classes: &[Class], required: &[bool]) -> Result<Vec<
         match classes[id.index()] {
             Class::Input | Class::Dense => continue,
             Class::Library | Class::Concat => {
-                let loops = Loops { extents: vec![], inner: None };
+                let loops = Loops::default();
                 let reads = super::operands::reads(graph, id).unwrap_or_else(reads_of_call);
                 units.push(Growing { roots: vec![id], loops, draft: None, reads });
             }

@@ -18,7 +18,7 @@ pub struct Growing {
 
 impl Growing {
     fn nothing() -> Growing {
-        Growing { roots: vec![], loops: Loops { extents: vec![], inner: None }, draft: None, reads: vec![] }
+        Growing { roots: vec![], loops: Loops::default(), draft: None, reads: vec![] }
     }
 }
 
