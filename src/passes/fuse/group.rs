@@ -155,6 +155,11 @@ fn join(context: &Context, units: &Units, id: NodeId, loops: &Loops, alone: &Dra
     for k in related(context, units, loops, alone) {
         let unit = units.get(k);
         let Some(joined) = unit.loops.join(loops) else { continue };
+        // What the node reads from others it will read in any kernel.
+        let mut others = alone.reads().filter_map(|r| units.owner(r)).filter(|u| *u != k);
+        if others.any(|u| units.reaches(u, k)) {
+            continue;
+        }
         let mut roots = unit.roots.clone();
         roots.push(id);
         roots.sort_unstable();
