@@ -25,6 +25,10 @@ pub const MODULES: &[(&str, &str)] = library![
     "optimizers/adam",
     "optimizers/trust_ratio",
     "optimizers/transforms",
+    "optimizers/composed",
+    "optimizers/factored",
+    "optimizers/curvature",
+    "optimizers/muon",
 ];
 
 /// What a program writes after `use`: a file's name, or its folder's.

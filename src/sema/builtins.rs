@@ -16,6 +16,10 @@ pub enum Builtin {
     GroupReduce(ReduceKind),
     GroupMean,
     GroupNorm,
+    /// `grad_at(theta + e)`: the gradient of what is minimized at another point.
+    GradAt,
+    /// `hvp(u)`: the Hessian of what is minimized, times a direction.
+    Hvp,
     /// `argmax(x, axis)`
     Arg(ArgKind),
     /// `cumsum(x, axis, reverse = false)`, `cumprod`, `cummax`, `cummin`
@@ -99,6 +103,8 @@ const TABLE: &[(&str, Builtin)] = &[
     ("all.min", Builtin::GroupReduce(ReduceKind::Min)),
     ("all.mean", Builtin::GroupMean),
     ("all.norm", Builtin::GroupNorm),
+    ("grad_at", Builtin::GradAt),
+    ("hvp", Builtin::Hvp),
     ("argmax", Builtin::Arg(ArgKind::Max)),
     ("argmin", Builtin::Arg(ArgKind::Min)),
     ("cumsum", Builtin::Cumulative(ReduceKind::Sum)),

@@ -32,6 +32,8 @@ pub enum Value {
     Load(Rc<str>, Option<Rc<str>>),
     /// A part of a layer by name, as `net.body` in `over net.body`: a prefix of parameter paths.
     Part(Rc<str>),
+    /// `shape(theta)` where a rule runs once for all tensors: each one's own.
+    OwnShape,
     /// The value of something that was reported wrong: silences follow-up errors.
     Poison,
 }
@@ -105,6 +107,7 @@ impl Value {
             Value::Stack(n, _) => format!("a stack of {n} layers"),
             Value::Load(file, _) => format!("a value loaded from '{file}'"),
             Value::Part(path) => format!("the part '{path}'"),
+            Value::OwnShape => "a shape".into(),
             Value::Poison => "an erroneous value".into(),
         }
     }

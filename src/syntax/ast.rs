@@ -140,7 +140,7 @@ pub enum StmtKind {
     },
     /// `param w: float[D, units] = init`
     Param(Decl),
-    /// `state m = 0`, `state r: float[R] = 0`
+    /// `state m = 0`, `state r: float[R] = 0`, `all state d: float = 1`
     State(Decl),
     /// `x <- e`
     Update {
@@ -181,6 +181,8 @@ pub enum StmtKind {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decl {
+    /// `all state …`: one value for all tensors that a rule updates.
+    pub whole: bool,
     pub name: Ident,
     pub ty: Option<TypeExpr>,
     pub value: Option<Expr>,

@@ -126,7 +126,10 @@ impl Printer<'_> {
                 self.line(format!("let {}{} = {}", names.join(", "), type_note(ty), expr(value)), span);
             }
             StmtKind::Param(d) => self.line(format!("param {}", decl(d)), span),
-            StmtKind::State(d) => self.line(format!("state {}", decl(d)), span),
+            StmtKind::State(d) => {
+                let whole = if d.whole { "all " } else { "" };
+                self.line(format!("{whole}state {}", decl(d)), span)
+            }
             StmtKind::Update { target, value } => self.line(format!("{} <- {}", expr(target), expr(value)), span),
             StmtKind::Eval { target, value } => self.line(format!("eval {} = {}", target.name, expr(value)), span),
             StmtKind::Expr(e) => self.line(expr(e), span),

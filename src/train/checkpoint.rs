@@ -113,9 +113,26 @@ pub fn save(path: &Path, buffers: &[BufferInfo], values: &[Tensor], progress: &P
         tensors.push((piece.path.into_owned(), stored));
     }
     let text = serde_json::to_string(progress).expect("plain data");
-    let metadata = HashMap::from([(KEY.to_string(), text)]);
+    write(path, tensors, Some(HashMap::from([(KEY.to_string(), text)])))
+}
+
+/// Writes tensors by name. Such a file holds no place to resume from.
+pub fn save_values(path: &Path, values: Vec<(String, Tensor)>) -> Result<(), Diagnostic> {
+    let stored = |tensor: &Tensor| Stored {
+        dtype: stored_type(tensor.ty().dtype),
+        shape: tensor.ty().shape.clone(),
+        bytes: tensor.bytes().to_vec(),
+    };
+    write(path, values.iter().map(|(name, tensor)| (name.clone(), stored(tensor))).collect(), None)
+}
+
+fn write(
+    path: &Path,
+    tensors: Vec<(String, Stored)>,
+    metadata: Option<HashMap<String, String>>,
+) -> Result<(), Diagnostic> {
     let fail = |why: String| error("E0503", format!("cannot write the checkpoint '{}'", path.display())).note(why);
-    let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| fail(e.to_string()))?;
+    let bytes = safetensors::serialize(tensors, metadata).map_err(|e| fail(e.to_string()))?;
     write_whole(path, &bytes).map_err(|e| fail(e.to_string()))
 }
 

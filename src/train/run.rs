@@ -8,7 +8,7 @@ use super::checkpoint::{self, Progress};
 use super::folder::{self, Folder};
 use super::metrics::{Averages, Record, Split};
 use super::stage::{Stage, column_types};
-use super::state::State;
+use super::state::{State, result_tensors, unbound};
 use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan};
 use crate::diag::{Diagnostic, error};
 use crate::runtime::Tensor;
@@ -214,6 +214,7 @@ impl<'a> Trainer<'a> {
             self.last_test = self.evaluate(self.plan.epochs)?;
         }
         self.save("final")?;
+        self.save_weights()?;
         Ok(self.summary(loop_time))
     }
 
@@ -331,6 +332,8 @@ impl<'a> Trainer<'a> {
             self.compile += clock.elapsed();
         }
         let evaluation = self.evaluation.as_mut().expect("made above");
+        // Parameters for evaluation may depend on the step (`eval theta = …`).
+        self.state.set_clocks(self.state.step);
         let training = self.state.save_metrics();
         self.state.reset_metrics();
         let averages = evaluation.run(self.data, &mut self.state);
@@ -369,6 +372,23 @@ impl<'a> Trainer<'a> {
         let Some(folder) = &mut self.folder else { return Ok(()) };
         folder.flush()?;
         checkpoint::save(&folder.checkpoint(name), &self.program.buffers, self.state.buffers(), &progress)
+    }
+
+    /// Writes the parameters that evaluation uses, where they are not those of the checkpoint (`eval theta = …`).
+    fn save_weights(&mut self) -> Result<(), Failure> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let path = folder.checkpoint("weights");
+        let Some(graph) = self.program.graphs.weights()? else { return Ok(()) };
+        self.state.set_clocks(self.state.step);
+        let mut inputs = vec![];
+        for input in &graph.inputs {
+            let slot = self.state.slot(&input.kind, &input.name).ok_or_else(|| unbound(&graph, &input.name))?;
+            inputs.push(self.state.slots[slot].clone());
+        }
+        let mut values = result_tensors(&graph);
+        self.engine.compile(&graph)?.run(&mut inputs.iter_mut().collect::<Vec<_>>(), &mut values);
+        let named = graph.outputs.iter().map(|o| o.name.clone()).zip(values).collect();
+        Ok(checkpoint::save_values(&path, named)?)
     }
 
     /// Keeps a copy of the state from time to time, so that there is something to save when the loss becomes NaN.

@@ -41,11 +41,66 @@ const RULES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Rules around rules, and rules for parts of the model: the recorded file, and what follows the loss in problem A and B.
+const COMPOSED: &[(&str, [&str; 2])] = &[
+    (
+        "lookahead",
+        [
+            "with Lookahead(Momentum({lr}), k = {k}, alpha = {alpha})",
+            "with Lookahead(Adam({lr}), k = {k}, alpha = {alpha})",
+        ],
+    ),
+    ("multisteps_adam", ["with MultiSteps(Adam({lr}), k = {every_k})"; 2]),
+    ("ema_adam", ["with EMA(Adam({lr}), decay = {decay})"; 2]),
+    ("sam", ["with SAM(SGD({lr}), rho = {rho})", "with SAM(Adam({lr}), rho = {rho})"]),
+    ("schedule_free_sgd", ["with ScheduleFreeSGD({…})"; 2]),
+    ("schedule_free_adamw", ["with ScheduleFreeAdamW({…})"; 2]),
+    ("chain_agc_sgd", ["with adaptive_clip({clipping}, {eps}) |> SGD({lr})"; 2]),
+    (
+        "adamw_decay_rank2_only",
+        ["over net where rank >= 2 with AdamW({lr}, weight_decay = {weight_decay}), rest with Adam({lr})"; 2],
+    ),
+    ("param_groups_adam", ["over net where rank == 2 with Adam({lr_rank2}), rest with Adam({lr_rank1})"; 2]),
+    ("adafactor", ["with Adafactor({…})"; 2]),
+    ("adafactor_optax", ["with AdafactorOptax({…})"; 2]),
+    (
+        "muon",
+        [
+            "over net where rank == 2 with Muon({lr}, {beta}, {eps}, {weight_decay}, {nesterov}), rest with NAdamOptax({adam_lr})",
+            "over net where rank == 2 with Muon({lr}, {beta}, {eps}, {weight_decay}, {nesterov}), rest with Adam({adam_lr})",
+        ],
+    ),
+    (
+        "sophia_h",
+        ["with SophiaH({lr}, {b1}, {b2}, {eps}, {gamma}, {clip_threshold}, {weight_decay}, {update_interval}, recorded())";
+            2],
+    ),
+];
+
+/// The recorded probes as a transform: those of the tensor of this shape, in turn.
+fn probes(json: &Value, problem: &str) -> String {
+    let list = &json["data"][problem]["probes"];
+    let Some(list) = list.as_array() else { return String::new() };
+    let every = &json["hyperparameters"][problem]["update_interval"];
+    let mut text = String::from("transform recorded()(g, theta, t) {\n  let z = 0*theta\n");
+    for (k, probe) in list.iter().enumerate() {
+        for values in probe.as_array().expect("a probe of each tensor") {
+            let shape = match values[0].as_array() {
+                Some(row) => format!("[{}, {}]", values.as_array().expect("rows").len(), row.len()),
+                None => format!("[{}]", values.as_array().expect("values").len()),
+            };
+            text += &format!("  if shape(theta) == {shape} {{ if t == {k}*{every} + 1 {{ z <- 0*z + {values} }} }}\n");
+        }
+    }
+    text + "  z\n}\n"
+}
+
 /// A recorded hyper-parameter as arguments of a rule of the library.
 fn argument(name: &str, value: &Value) -> String {
     let two = |a: &str, b: &str| format!("{a} = {}, {b} = {}", value[0], value[1]);
     match name {
         "betas" => two("beta1", "beta2"),
+        "eps" if value.is_array() => two("eps1", "eps2"),
         "etas" => two("shrink", "grow"),
         "step_sizes" => two("min_step", "max_step"),
         "b1" => format!("beta1 = {value}"),
@@ -86,7 +141,7 @@ fn column(name: &str, shape: &[usize]) -> Column {
 }
 
 /// Problem A or B with a rule.
-fn problem_program(problem: &str, rule: &str, float: DType) -> Program {
+fn problem_program(problem: &str, definitions: &str, rule: &str, float: DType) -> Program {
     let (model, columns, rows) = match problem {
         "A" => (
             "model Net()(x: float[N, 4]) -> float[N, 3] {
@@ -110,12 +165,12 @@ fn problem_program(problem: &str, rule: &str, float: DType) -> Program {
         ),
     };
     let text = format!(
-        "use losses.mse\nuse optimizers.*\n{SCHEDULE}\n{model}
+        "use losses.mse\nuse optimizers.*\n{SCHEDULE}\n{definitions}\n{model}
          data given = synthetic.linear(rows = {rows})
          train run on given {{
            batch = all
            let net = Net()
-           step(x, y) {{ minimize mse(net(x), y) with {rule} }}
+           step(x, y) {{ minimize mse(net(x), y) {rule} }}
          }}"
     );
     on_columns(&text, float, &columns, rows)
@@ -134,7 +189,7 @@ fn absolute(found: &[f64], expected: &[f64]) -> f64 {
 /// What is wrong with a trajectory.
 fn trajectory(json: &Value, problem: &str, rule: &str, engine: &Engine, float: DType) -> Vec<String> {
     let text = rule_text(rule, &json["hyperparameters"][problem]);
-    let program = problem_program(problem, &text, float);
+    let program = problem_program(problem, &probes(json, problem), &text, float);
     let mut run = Run::new(&program, engine);
     let initial = json["initial"][problem].as_object().expect("initial");
     for (name, values) in initial {
@@ -170,6 +225,14 @@ fn trajectory(json: &Value, problem: &str, rule: &str, engine: &Engine, float: D
                 wrong.push(format!("{name} after {} steps differs by {d:.1e} > {:.0e}", step + 1, limit(step + 1)));
             }
         }
+        // Parameters for evaluation, where the rule has them.
+        let recorded = ["eval", "ema"].iter().filter_map(|key| checkpoint.get(key)?.as_object());
+        for (name, values) in recorded.flatten() {
+            let d = absolute(&run.weights()[&format!("net.{name}")], &numbers(values));
+            if d > limit(step + 1) {
+                wrong.push(format!("{name} for evaluation after {} steps differs by {d:.1e}", step + 1));
+            }
+        }
     }
     wrong
 }
@@ -178,9 +241,11 @@ fn trajectory(json: &Value, problem: &str, rule: &str, engine: &Engine, float: D
 fn optimizers_follow_recorded_trajectories() {
     let Some(folder) = folder("reference/optimizers") else { return };
     let mut failures = vec![];
-    for (file, rule) in RULES {
+    let plain = RULES.iter().map(|(file, rule)| (*file, [format!("with {rule}"), format!("with {rule}")]));
+    let composed = COMPOSED.iter().map(|(file, rules)| (*file, rules.map(str::to_string)));
+    for (file, rules) in plain.chain(composed) {
         let json = read(&folder.join(format!("{file}.json")));
-        for problem in ["A", "B"] {
+        for (problem, rule) in ["A", "B"].into_iter().zip(&rules) {
             for engine in ENGINES {
                 for float in [DType::F64, DType::F32] {
                     let wrong = trajectory(&json, problem, rule, engine, float);

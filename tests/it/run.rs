@@ -67,6 +67,23 @@ impl<'a> Run<'a> {
         self.run(true, batch)
     }
 
+    /// The parameters that evaluation uses, by path, of a rule with `eval theta = …`.
+    pub fn weights(&self) -> HashMap<String, Vec<f64>> {
+        let graph = self.program.graphs.weights().unwrap_or_else(|d| panic!("{d:?}"));
+        let graph = graph.expect("the rule has parameters for evaluation");
+        let input = |i: &optc::ir::Input| match i.kind {
+            InputKind::Param | InputKind::State => self.buffers[&i.name].clone(),
+            InputKind::Hyper => {
+                let hyper = self.program.hypers.iter().find(|h| h.name == i.name).expect("a value for each hyper");
+                Tensor::scalar(i.ty.dtype, hyper.value)
+            }
+            _ => Tensor::scalar(DType::F64, self.t as f64),
+        };
+        let mut inputs: Vec<Tensor> = graph.inputs.iter().map(input).collect();
+        let values = self.engine.run(&graph, &mut inputs);
+        graph.outputs.iter().map(|o| o.name.clone()).zip(values.iter().map(|v| v.to_f64s())).collect()
+    }
+
     /// Loss and reports without training.
     pub fn eval(&mut self, batch: &[(&str, &Tensor)]) -> HashMap<String, f64> {
         self.run(false, batch)

@@ -137,7 +137,7 @@ impl Elab<'_> {
             ty.is_some_and(|t| matches!(t.base.name.as_str(), "axis" | "shape" | "any"))
         };
         let run_time = |(k, a): (usize, &&Argument)| match &a.value {
-            Value::Tensor(_) => true,
+            Value::Tensor(_) | Value::OwnShape => true,
             // Axes and sizes are ints: `norm([3.0, 4.0])` is about a tensor.
             Value::List(items) => {
                 def.kind == DefKind::Init || !takes_lists(k) || !items.iter().all(|v| matches!(v, Value::Int(_)))
@@ -273,7 +273,11 @@ impl Elab<'_> {
         let kind_of = |this: &Self, v: &Value| match v {
             Value::Def(def) => Some(this.modules.def(*def).kind),
             Value::Instance(i) => Some(this.modules.def(i.def).kind),
-            Value::Chain(_) => Some(DefKind::Optimizer),
+            Value::Chain(parts) => match &parts[parts.len() - 1] {
+                Value::Def(def) => Some(this.modules.def(*def).kind),
+                Value::Instance(i) => Some(this.modules.def(i.def).kind),
+                _ => None,
+            },
             Value::Stack(..) => Some(DefKind::Layer),
             Value::Builtin(_) => Some(DefKind::Fn),
             _ => None,
@@ -281,6 +285,8 @@ impl Elab<'_> {
         let kind = kind_of(self, &value);
         let fits = match (declared.as_str(), &value) {
             (_, Value::Poison) => return Err(Failed::Reported),
+            ("shape" | "any", Value::OwnShape) => true,
+            (_, Value::OwnShape) => return Err(Failed::NeedsShape),
             ("float" | "f32" | "f64", Value::Int(v)) => return Ok(Value::Float(*v as f64)),
             ("float" | "f32" | "f64", Value::Float(_) | Value::Tensor(_)) => true,
             ("float", _) => kind == Some(DefKind::Schedule),
@@ -384,6 +390,13 @@ impl Elab<'_> {
             };
             self.define(&param.name.name, value);
         }
+        if matches!(def.kind, DefKind::Optimizer | DefKind::Transform) {
+            let input = |k: usize| def.inputs.get(k).map(|i| i.name.name.clone());
+            let step = input(2).and_then(|name| self.local(&name).cloned());
+            let theta = input(0).filter(|_| def.kind == DefKind::Optimizer);
+            let frame = self.frame();
+            (frame.step, frame.theta) = (step, theta);
+        }
         let value = self.block(&def.body)?;
         match &def.result {
             Some(ty) => {
@@ -449,18 +462,38 @@ impl Elab<'_> {
         Ok(value)
     }
 
-    /// `(g, theta, t)` through the transforms, then the optimizer with the transformed gradient: `(theta, g, t)`.
+    /// The gradient through the transforms, each with `(g, theta, t)`; an optimizer at the end gets `(theta, g, t)`
+    /// with the new gradient. A chain of transforms alone is one.
     fn apply_chain(&mut self, parts: &[Value], args: Vec<Argument>, span: Span) -> R<Value> {
-        let [theta, g, t] = <[Argument; 3]>::try_from(args).map_err(|_| {
-            self.fail(error("E0202", "a chain of transforms takes (theta, g, t)").at(span, "in this call"))
-        })?;
         let (last, transforms) = parts.split_last().expect("a chain has two parts");
-        let mut gradient = g;
+        let optimizes = self.definition_of(last).is_some_and(|def| def.kind == DefKind::Optimizer);
+        let inputs = if optimizes { "(theta, g, t)" } else { "(g, theta, t)" };
+        let [first, second, t] = <[Argument; 3]>::try_from(args).map_err(|_| {
+            self.fail(error("E0202", format!("this chain of transforms takes {inputs}")).at(span, "in this call"))
+        })?;
+        let (theta, mut gradient) = if optimizes { (first, second) } else { (second, first) };
         for transform in transforms {
             let args = vec![gradient.clone(), theta.clone(), t.clone()];
-            gradient.value = self.apply_callee(transform.clone(), args, span)?;
+            gradient.value = self.apply_rule(transform, args, span)?;
         }
-        self.apply_callee(last.clone(), vec![theta, gradient, t], span)
+        let args = if optimizes { vec![theta, gradient, t] } else { vec![gradient, theta, t] };
+        self.apply_rule(last, args, span)
+    }
+
+    /// Applies a transform or an optimizer, which may have fewer inputs than it is offered.
+    fn apply_rule(&mut self, rule: &Value, mut args: Vec<Argument>, span: Span) -> R<Value> {
+        if let Some(def) = self.definition_of(rule) {
+            args.truncate(def.inputs.len());
+        }
+        self.apply_callee(rule.clone(), args, span)
+    }
+
+    fn definition_of(&self, value: &Value) -> Option<&Def> {
+        match value {
+            Value::Def(def) => Some(self.modules.def(*def)),
+            Value::Instance(i) => Some(self.modules.def(i.def)),
+            _ => None,
+        }
     }
 
     fn record_layer(&mut self, path: &str, layer: &str, value: &Value) {

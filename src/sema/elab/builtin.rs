@@ -6,13 +6,13 @@ use super::ops::Operand;
 use super::{Elab, Failed, R};
 use crate::diag::{error, suggest};
 use crate::ir::op::Hint;
-use crate::ir::{ArgKind, Binary, DType, InputKind, Op, ReduceKind, Unary};
+use crate::ir::{ArgKind, DType, InputKind, Op, ReduceKind};
 use crate::sema::builtins::Builtin;
 use crate::sema::value::{Axes, Layout, Tensor, Value};
 use crate::source::Span;
 
 /// Arguments of a primitive, taken one after another by position or name.
-struct Taker {
+pub struct Taker {
     builtin: Builtin,
     args: Vec<Option<Argument>>,
     names: &'static [&'static str],
@@ -22,7 +22,13 @@ struct Taker {
 
 impl Elab<'_> {
     /// Pairs the arguments with the primitive's parameter names.
-    fn take(&mut self, builtin: Builtin, args: Vec<Argument>, names: &'static [&'static str], span: Span) -> R<Taker> {
+    pub fn take(
+        &mut self,
+        builtin: Builtin,
+        args: Vec<Argument>,
+        names: &'static [&'static str],
+        span: Span,
+    ) -> R<Taker> {
         let mut bound: Vec<Option<Argument>> = names.iter().map(|_| None).collect();
         let mut position = 0;
         for arg in args {
@@ -73,7 +79,7 @@ impl Elab<'_> {
         }
     }
 
-    fn required_tensor(&mut self, taker: &mut Taker) -> R<(Tensor, Span)> {
+    pub fn required_tensor(&mut self, taker: &mut Taker) -> R<(Tensor, Span)> {
         let x = self.required(taker)?;
         // A plain number is a tensor of the run's float type here: `sum(2.0)`.
         let dtype = matches!(x.value, Value::Float(_)).then_some(self.float);
@@ -92,6 +98,9 @@ impl Elab<'_> {
             Value::Float(v) if v.fract() == 0.0 && v.abs() < 9e15 => Some(*v as i64),
             _ => None,
         };
+        if matches!(x.value, Value::OwnShape) {
+            return Err(Failed::NeedsShape);
+        }
         let list = match &x.value {
             Value::List(items) => items.iter().map(one).collect(),
             other => one(other).map(|v| vec![v]),
@@ -167,6 +176,14 @@ impl Elab<'_> {
         }
     }
 
+    /// The elements of all tensors together, if the next argument is each one's own shape.
+    fn own_shape(&mut self, taker: &mut Taker) -> Option<usize> {
+        let own = matches!(taker.args[taker.next], Some(Argument { value: Value::OwnShape, .. }));
+        let group = self.flat.as_ref().filter(|_| own)?;
+        taker.next += 1;
+        Some(group.elements())
+    }
+
     pub fn builtin(&mut self, b: Builtin, args: Vec<Argument>, span: Span) -> R<Value> {
         match b {
             Builtin::Unary(u) => {
@@ -186,6 +203,7 @@ impl Elab<'_> {
             }
             Builtin::Reduce(kind) => self.reduce(b, kind, args, span),
             Builtin::GroupReduce(_) | Builtin::GroupMean | Builtin::GroupNorm => self.group_reduce(b, args, span),
+            Builtin::GradAt | Builtin::Hvp => self.second_order(b, args, span),
             Builtin::Arg(kind) => self.arg_reduce(b, kind, args, span),
             Builtin::Cumulative(kind) => {
                 let mut t = self.take(b, args, &["x", "axis", "reverse"], span)?;
@@ -229,6 +247,13 @@ impl Elab<'_> {
             Builtin::Broadcast => {
                 let mut t = self.take(b, args, &["x", "shape"], span)?;
                 let (x, at) = self.required_tensor(&mut t)?;
+                if x.layout == Layout::Plain
+                    && let Some(elements) = self.own_shape(&mut t)
+                {
+                    let layout = self.to_layout(x, Layout::Flat, at)?;
+                    debug_assert_eq!(self.graph.ty(layout.node).elements(), elements);
+                    return Ok(Value::Tensor(layout));
+                }
                 let shape = self.shape_argument(&mut t)?;
                 let from = self.shape_of(x)?;
                 if super::ops::broadcast_shape(&from, &shape).as_ref() != Some(&shape) {
@@ -259,13 +284,19 @@ impl Elab<'_> {
             Builtin::Shape | Builtin::Rank => {
                 let mut t = self.take(b, args, &["x"], span)?;
                 let (x, _) = self.required_tensor(&mut t)?;
+                if b == Builtin::Shape && x.layout == Layout::Flat {
+                    return Ok(Value::OwnShape);
+                }
                 let shape = self.shape_of(x)?;
                 Ok(if b == Builtin::Rank { Value::Int(shape.len() as i64) } else { Value::shape(&shape) })
             }
             Builtin::Size => self.size(args, span),
             Builtin::RandomUnit => {
                 let mut t = self.take(b, args, &["shape"], span)?;
-                let shape = self.shape_argument(&mut t)?;
+                let (shape, layout) = match self.own_shape(&mut t) {
+                    Some(elements) => (vec![elements], Layout::Flat),
+                    None => (self.shape_argument(&mut t)?, Layout::Plain),
+                };
                 let stream = self.random_stream();
                 let mut key = |name| self.shared_input(name, DType::I32, InputKind::Random, span);
                 let keys = [key("key0"), key("key1"), key("step")];
@@ -274,7 +305,7 @@ impl Elab<'_> {
                 let hint = Hint { dtype: None, shape: Some(shape) };
                 let bits = build.push(Op::RandomBits { stream }, &keys, hint);
                 let unit = build.push(Op::BitsToUnit, &[bits], Hint { dtype: Some(float), shape: None });
-                Ok(Value::Tensor(Tensor::plain(unit)))
+                Ok(Value::Tensor(Tensor { node: unit, weak: false, layout }))
             }
             Builtin::ToFloat | Builtin::ToInt | Builtin::ToBool => self.conversion(b, args, span),
             Builtin::StopGradient => {
@@ -287,6 +318,7 @@ impl Elab<'_> {
                 let x = self.required(&mut t)?;
                 match &x.value {
                     Value::List(items) => Ok(Value::Int(items.len() as i64)),
+                    Value::OwnShape => Err(Failed::NeedsShape),
                     other => {
                         let found = self.type_text(other);
                         Err(self.fail(error("E0204", format!("{found} has no length")).at(x.span, "not a list")))
@@ -388,42 +420,6 @@ impl Elab<'_> {
         let mut build = self.build(span);
         x.node = if keep { build.reduce_keep(kind, x.node, &axes) } else { build.reduce(kind, x.node, &axes) };
         Ok(Value::Tensor(x))
-    }
-
-    /// Over every tensor of the group that the rule updates.
-    fn group_reduce(&mut self, b: Builtin, args: Vec<Argument>, span: Span) -> R<Value> {
-        let mut t = self.take(b, args, &["x"], span)?;
-        let (x, at) = self.required_tensor(&mut t)?;
-        if !self.in_update() {
-            return Err(self.fail(
-                error("E0212", format!("'{}' belongs in an optimizer or transform", b.name()))
-                    .at(span, "there is no group of tensors here"),
-            ));
-        }
-        let Some(group) = self.flat.clone() else {
-            return Err(self.fail(
-                error("E0212", format!("'{}' in a rule that works on each tensor's own shape", b.name()))
-                    .at(span, "not supported yet")
-                    .note("rules made of elementwise formulas and whole-tensor reductions can use it"),
-            ));
-        };
-        let x = self.to_layout(x, x.layout.max(Layout::PerTensor), at)?;
-        let count = if x.layout == Layout::Flat { group.elements() } else { group.tensors() };
-        let kind = match b {
-            Builtin::GroupReduce(kind) => kind,
-            _ => ReduceKind::Sum,
-        };
-        let mut build = self.build(span);
-        let value = if b == Builtin::GroupNorm { build.mul(x.node, x.node) } else { x.node };
-        let mut node = build.reduce(kind, value, &[0]);
-        if b == Builtin::GroupNorm {
-            node = build.unary(Unary::Sqrt, node);
-        }
-        if b == Builtin::GroupMean {
-            let n = build.full_like(count as f64, node);
-            node = build.binary(Binary::Div, node, n);
-        }
-        Ok(Value::Tensor(Tensor::plain(node)))
     }
 
     fn arg_reduce(&mut self, b: Builtin, kind: ArgKind, args: Vec<Argument>, span: Span) -> R<Value> {

@@ -6,7 +6,7 @@ use crate::diag::{error, suggest};
 use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
 use crate::sema::library;
 use crate::sema::modules::Global;
-use crate::sema::value::{Axes, Value};
+use crate::sema::value::{Axes, Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{BinOp, Block, Expr, ExprKind, Ident};
 use std::rc::Rc;
@@ -77,6 +77,11 @@ impl Elab<'_> {
             "training" => return Ok(Value::Bool(self.training)),
             "all" => return Ok(Value::Axes(Axes::All)),
             "but_last" => return Ok(Value::Axes(Axes::ButLast)),
+            "loss" if self.in_update() => {
+                if let Some(objective) = &self.rule.objective {
+                    return Ok(Value::Tensor(Tensor::plain(objective.loss)));
+                }
+            }
             _ => {}
         }
         let module = self.frame().module;

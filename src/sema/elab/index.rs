@@ -36,7 +36,7 @@ impl Elab<'_> {
         }
     }
 
-    fn in_range(&mut self, i: i64, size: usize, at: Span) -> R<usize> {
+    pub fn in_range(&mut self, i: i64, size: usize, at: Span) -> R<usize> {
         let index = if i < 0 { i + size as i64 } else { i };
         if index < 0 || index >= size as i64 {
             return Err(self.fail(

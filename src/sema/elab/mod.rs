@@ -9,11 +9,15 @@ pub mod apply;
 mod builtin;
 mod data;
 mod dims;
+mod evaluate;
 mod expect;
 mod expr;
+mod group;
 mod index;
 pub mod ops;
 mod optimizer;
+mod rule;
+mod state;
 mod stmt;
 mod train;
 mod update;
@@ -42,6 +46,10 @@ pub enum Failed {
     Reported,
     /// The optimizer's rule is not elementwise: it needs the tensor's own shape, so it is instantiated per tensor.
     NeedsShape,
+    /// A state of the rule turned out to hold one number for each tensor: the rule starts again, knowing that.
+    Again,
+    /// The rule waits for a value that is made of all tensors of the group ([`rule`]).
+    Waits,
 }
 
 pub type R<T> = Result<T, Failed>;
@@ -74,6 +82,10 @@ pub struct Frame {
     pub anonymous: HashMap<String, usize>,
     /// How many random tensors were drawn here so far: part of a tensor's stream number.
     pub randoms: u32,
+    /// The name of what a rule updates: its first input.
+    pub theta: Option<String>,
+    /// A rule's own step counter: its third input.
+    pub step: Option<Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +119,15 @@ pub enum StateOwner {
 pub struct StateSlot {
     pub input: NodeId,
     pub current: Tensor,
+    /// Its value where a step begins.
+    pub start: Tensor,
     pub init: StateInit,
     pub owner: StateOwner,
     pub span: Span,
+    /// `all state`: one for all tensors of a rule.
+    pub whole: bool,
+    /// The tensor whose turn last declared it.
+    pub run: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -159,6 +177,16 @@ pub struct Elab<'a> {
     pub update_suffix: String,
     /// Paths of the tensors of the group under update.
     pub group_paths: Vec<String>,
+    /// What the rule under way asks of its group.
+    pub rule: rule::Context,
+    /// Rules run to learn the parameters that evaluation uses: nothing is updated.
+    pub evaluating: bool,
+    /// The parameters for evaluation, by path.
+    pub evaluation: Vec<(String, NodeId)>,
+    /// Some rule says `eval theta = …`.
+    pub has_eval: bool,
+    /// Run-time `if`s around the statement under way.
+    pub choices: usize,
     /// `optc eval`: parameters take their starting values in the same graph.
     pub inline_params: bool,
     named_inputs: HashMap<String, NodeId>,
@@ -190,6 +218,11 @@ impl<'a> Elab<'a> {
             update_shape: None,
             update_suffix: String::new(),
             group_paths: vec![],
+            rule: rule::Context::default(),
+            evaluating: false,
+            evaluation: vec![],
+            has_eval: false,
+            choices: 0,
             inline_params: false,
             named_inputs: HashMap::new(),
             steps: vec![],
@@ -242,6 +275,8 @@ impl<'a> Elab<'a> {
             used_paths: HashSet::new(),
             anonymous: HashMap::new(),
             randoms: 0,
+            theta: None,
+            step: None,
         }
     }
 
@@ -365,9 +400,10 @@ impl<'a> Elab<'a> {
 
     /// A stream number for random bits: fixed by the place in the model, not by the order of evaluation.
     pub fn random_stream(&mut self) -> u32 {
+        let suffix = self.update_suffix.clone();
         let frame = self.frame();
         frame.randoms += 1;
-        let text = format!("{}#{}", frame.path, frame.randoms);
+        let text = format!("{}#{}{suffix}", frame.path, frame.randoms);
         // FNV-1a, 32 bits.
         text.bytes().fold(0x811c_9dc5, |h: u32, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
     }

@@ -328,6 +328,7 @@ impl Elab<'_> {
             }
             Value::Bool(v) => Ok(Tensor::plain(self.build(span).constant(f64::from(v), DType::Bool))),
             Value::List(_) => self.list_tensor(&value, dtype, span),
+            Value::OwnShape => Err(Failed::NeedsShape),
             Value::Poison => Err(Failed::Reported),
             other => {
                 let found = self.type_text(&other);

@@ -6,6 +6,7 @@
 
 use super::apply::Argument;
 use super::builtin::under;
+use super::rule::{Context, Objective};
 use super::train::{GroupSpec, Minimized};
 use super::{Elab, Failed, FlatGroup, Frame, FrameKind, R, StateOwner};
 use crate::diag::error;
@@ -195,20 +196,28 @@ impl Elab<'_> {
     ) -> R<NodeId> {
         let saved = (self.graph.clone(), self.states.len(), self.hypers.clone(), self.reports.len());
         let named = self.named_inputs.clone();
-        match self.update_flat(spec, grads, flat, loss) {
-            Err(Failed::NeedsShape) => {
-                self.frames.truncate(1);
-                self.flat = None;
-                self.graph = saved.0;
-                self.states.truncate(saved.1);
-                self.hypers = saved.2;
-                self.reports.truncate(saved.3);
-                self.named_inputs = named;
-                self.update_each(spec, grads, loss)
+        let params = spec.params.iter().map(|p| self.params[p].node).collect();
+        let unknown = std::mem::take(&mut self.rule.unknown);
+        let objective = Objective { loss, params, grads: grads.to_vec() };
+        self.rule = Context::default();
+        self.rule.objective = Some(objective);
+        loop {
+            self.rule.unknown = unknown.clone();
+            self.rule.begin(0);
+            let done = self.update_flat(spec, grads, flat, loss);
+            self.flat = None;
+            self.frames.truncate(1);
+            if !matches!(done, Err(Failed::NeedsShape | Failed::Again)) {
+                return done;
             }
-            done => {
-                self.flat = None;
-                done
+            self.graph = saved.0.clone();
+            self.states.truncate(saved.1);
+            self.hypers = saved.2.clone();
+            self.reports.truncate(saved.3);
+            self.named_inputs = named.clone();
+            if done == Err(Failed::NeedsShape) {
+                self.rule.unknown = unknown;
+                return self.update_each(spec, grads, loss);
             }
         }
     }
@@ -221,17 +230,7 @@ impl Elab<'_> {
         let group = FlatGroup { offsets: Arc::new(offsets) };
         let total = group.elements();
         let theta = self.arena_input(spec, total);
-        let g = flat.unwrap_or_else(|| {
-            let mut build = self.build(spec.span);
-            let parts: Vec<NodeId> = grads
-                .iter()
-                .map(|g| {
-                    let n = build.graph.ty(*g).elements();
-                    build.reshape(*g, &[n])
-                })
-                .collect();
-            build.concat(&parts, 0)
-        });
+        let g = flat.unwrap_or_else(|| self.end_to_end(grads, spec.span));
         self.flat = Some(group);
         let lay = |node| Tensor { node, weak: false, layout: Layout::Flat };
         let new = self.run_rule(spec, lay(theta), lay(g), loss)?;
@@ -245,20 +244,38 @@ impl Elab<'_> {
         self.graph.add_input(spec.buffer(), ty, InputKind::Param, spec.span)
     }
 
+    /// Tensor by tensor, in as many rounds as the rule has questions about the whole group.
     fn update_each(&mut self, spec: &GroupSpec, grads: &[NodeId], loss: NodeId) -> R<NodeId> {
+        let (states, reports) = (self.states.len(), self.reports.len());
+        loop {
+            self.states.truncate(states);
+            self.reports.truncate(reports);
+            match self.update_round(spec, grads, loss) {
+                Err(Failed::Waits) => self.answer_round()?,
+                parts => return Ok(self.end_to_end(&parts?, spec.span)),
+            }
+        }
+    }
+
+    fn update_round(&mut self, spec: &GroupSpec, grads: &[NodeId], loss: NodeId) -> R<Vec<NodeId>> {
         let mut parts = vec![];
-        for (path, g) in spec.params.iter().zip(grads) {
+        let mut waits = false;
+        for (index, (path, g)) in spec.params.iter().zip(grads).enumerate() {
             let (node, shape) = (self.params[path].node, self.params[path].ty.shape.clone());
-            self.update_shape = Some(shape.clone());
+            self.rule.begin(index);
+            self.update_shape = Some(shape);
             self.update_suffix = format!("/{path}");
             let new = self.run_rule(spec, Tensor::plain(node), Tensor::plain(*g), loss);
             self.update_shape = None;
             self.update_suffix.clear();
-            let n = shape.iter().product();
-            let new = new?;
-            parts.push(self.build(spec.span).reshape(new.node, &[n]));
+            self.frames.truncate(1);
+            match new {
+                Ok(new) => parts.push(new.node),
+                Err(Failed::Waits) => waits = true,
+                Err(failed) => return Err(failed),
+            }
         }
-        Ok(self.build(spec.span).concat(&parts, 0))
+        if waits { Err(Failed::Waits) } else { Ok(parts) }
     }
 
     fn run_rule(&mut self, spec: &GroupSpec, theta: Tensor, g: Tensor, loss: NodeId) -> R<Tensor> {
@@ -284,6 +301,7 @@ impl Elab<'_> {
             other => other.clone(),
         };
         match self.apply_callee(rule, args, span)? {
+            Value::Tensor(t) if self.evaluating => Ok(Tensor { node: self.rule.evaluated.unwrap_or(t.node), ..t }),
             Value::Tensor(t) => Ok(t),
             other => {
                 let found = self.type_text(&other);

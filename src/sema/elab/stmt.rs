@@ -2,13 +2,13 @@
 
 use super::apply::Argument;
 use super::ops::Operand;
-use super::{Elab, Failed, FrameKind, ParamSlot, R, StateInit, StateOwner, StateSlot};
+use super::{Elab, Failed, FrameKind, ParamSlot, R};
 use crate::diag::error;
-use crate::ir::{Compare, DType, InputKind, Type};
+use crate::ir::{DType, InputKind, Type};
 use crate::sema::program::Load;
-use crate::sema::value::{Layout, Tensor, Value};
+use crate::sema::value::{Tensor, Value};
 use crate::source::Span;
-use crate::syntax::ast::{Block, Decl, DefKind, Expr, ExprKind, Ident, Stmt, StmtKind};
+use crate::syntax::ast::{Block, Decl, DefKind, Expr, Ident, Stmt, StmtKind};
 use std::collections::HashMap;
 
 /// Longest `for` that is unrolled.
@@ -29,8 +29,9 @@ impl Elab<'_> {
         for stmt in stmts {
             value = self.statement(stmt);
             match value {
-                Err(Failed::NeedsShape) => return value,
                 Err(Failed::Reported) => failed = true,
+                // The rule starts again: nothing that follows matters.
+                Err(_) => return value,
                 Ok(_) => {}
             }
         }
@@ -41,7 +42,7 @@ impl Elab<'_> {
         match &stmt.kind {
             StmtKind::Let { names, ty, value } => {
                 let result = self.expr(value);
-                if matches!(result, Err(Failed::NeedsShape)) {
+                if matches!(&result, Err(failed) if *failed != Failed::Reported) {
                     return result;
                 }
                 let bound = match (result, ty) {
@@ -66,9 +67,7 @@ impl Elab<'_> {
             StmtKind::Report(items) => self.report(items),
             StmtKind::Observe(items) => self.observe(items),
             StmtKind::Expect { value, near, within } => self.expect(value, near.as_ref(), within.as_ref(), stmt.span),
-            StmtKind::Eval { .. } => Err(self.fail(
-                error("E0212", "'eval … = …' is not supported yet").at(stmt.span, "separate weights for evaluation"),
-            )),
+            StmtKind::Eval { target, value } => self.eval_statement(target, value, stmt.span),
         }
     }
 
@@ -96,12 +95,13 @@ impl Elab<'_> {
                 self.define(&name.name, value);
                 Ok(Value::Unit)
             }
-            (names, Ok(Value::Tuple(items))) if items.len() == names.len() => {
+            (names, Ok(Value::Tuple(items) | Value::List(items))) if items.len() == names.len() => {
                 for (name, item) in names.iter().zip(items.iter()) {
                     self.define(&name.name, item.clone());
                 }
                 Ok(Value::Unit)
             }
+            (_, Ok(Value::OwnShape)) => Err(Failed::NeedsShape),
             (names, Ok(other)) => {
                 let found = self.type_text(&other);
                 for name in names {
@@ -185,190 +185,6 @@ impl Elab<'_> {
         Ok(node)
     }
 
-    /// `state m = 0`, `state r: float[R] = 0`
-    fn state(&mut self, decl: &Decl, span: Span) -> R<Value> {
-        let owner = match self.frame().kind {
-            FrameKind::Def(DefKind::Optimizer | DefKind::Transform) => StateOwner::Optimizer,
-            FrameKind::Def(DefKind::Metric) => StateOwner::Metric,
-            FrameKind::Def(DefKind::Layer | DefKind::Model) => StateOwner::Model,
-            _ => {
-                return Err(self.fail(
-                    error("E0217", "'state' belongs in a layer, metric, transform or optimizer")
-                        .at(span, "nothing carries it here"),
-                ));
-            }
-        };
-        let path = self.state_path(&decl.name.name);
-        if let Some(known) = self.states.get(&path) {
-            let current = known.current;
-            self.define(&decl.name.name, Value::Tensor(current));
-            return Ok(Value::Unit);
-        }
-        let Some(value) = &decl.value else {
-            return Err(self.fail(
-                error("E0217", format!("state '{}' needs a starting value", decl.name.name))
-                    .at(decl.name.span, "for example `= 0`"),
-            ));
-        };
-        let start = self.operand(value)?;
-        let slot = self.state_slot(decl, owner, start, &path, span)?;
-        self.define(&decl.name.name, Value::Tensor(slot.current));
-        self.states.insert(path, slot);
-        Ok(Value::Unit)
-    }
-
-    pub fn state_path(&mut self, name: &str) -> String {
-        let path = Self::join(&self.frame().path.clone(), name);
-        format!("{path}{}", self.update_suffix)
-    }
-
-    fn state_slot(&mut self, decl: &Decl, owner: StateOwner, start: Operand, path: &str, span: Span) -> R<StateSlot> {
-        let (ty, layout) = match &decl.ty {
-            Some(ty) => {
-                let Some(dtype) = self.dtype_named(&ty.base.name) else {
-                    return Err(self.fail(error("E0204", "a state is a tensor").at(ty.span, "not a tensor type")));
-                };
-                let dims = ty.dims.clone().unwrap_or_default();
-                if dims.is_empty() && dtype == self.float {
-                    (Type::scalar(DType::F64), Layout::Plain)
-                } else if self.flat.is_some() && !dims.is_empty() {
-                    return Err(Failed::NeedsShape);
-                } else {
-                    (Type::new(dtype, self.shape_named(&dims)?), Layout::Plain)
-                }
-            }
-            None => self.untyped_state(owner, &start, decl.name.span)?,
-        };
-        let weak = ty == Type::scalar(DType::F64) && layout == Layout::Plain;
-        let input = self.graph.add_input(path, ty.clone(), InputKind::State, span);
-        let stored = Tensor { node: input, weak, layout };
-        let (init, current) = match start.value {
-            Value::Int(_) | Value::Float(_) => (StateInit::Fill(start.value.number().unwrap_or(0.0)), stored),
-            Value::Tensor(first) => {
-                // "Starts from an expression": at the first step the state reads as that expression.
-                let first = self.fit_state(first, stored, path, start.span)?;
-                let t = self.step_counter(span);
-                let mut build = self.build(span);
-                let one = build.constant(1.0, DType::F64);
-                let is_first = build.compare(Compare::Eq, t.node, one);
-                let cond = build.broadcast_to(is_first, &ty.shape);
-                let node = build.select(cond, first, input);
-                (StateInit::Fill(0.0), Tensor { node, ..stored })
-            }
-            init => (StateInit::Init(init), stored),
-        };
-        Ok(StateSlot { input, current, init, owner, span })
-    }
-
-    /// The type of a state without one: the parameter's in a rule, a scalar elsewhere, or that of its first value.
-    fn untyped_state(&mut self, owner: StateOwner, start: &Operand, at: Span) -> R<(Type, Layout)> {
-        match &start.value {
-            Value::Tensor(t) => Ok((self.graph.ty(t.node).clone(), t.layout)),
-            _ if owner == StateOwner::Optimizer => match (&self.flat, &self.update_shape) {
-                (Some(group), _) => Ok((Type::new(self.float, vec![group.elements()]), Layout::Flat)),
-                (None, Some(shape)) => Ok((Type::new(self.float, shape.clone()), Layout::Plain)),
-                (None, None) => Err(self.fail(
-                    error("E0217", "the shape of this state is not known outside an update").at(at, "give it a type"),
-                )),
-            },
-            Value::Int(_) | Value::Float(_) => Ok((Type::scalar(DType::F64), Layout::Plain)),
-            _ => Err(self.fail(
-                error("E0217", "the shape of this state is not known")
-                    .at(at, "give it a type: `state x: float[…] = …`"),
-            )),
-        }
-    }
-
-    /// A value as a state's node: its element type, layout and shape, scalars repeated.
-    fn fit_state(&mut self, value: Tensor, state: Tensor, path: &str, at: Span) -> R<crate::ir::NodeId> {
-        let ty = self.graph.ty(state.node).clone();
-        let found = self.graph.ty(value.node).clone();
-        if found.dtype != ty.dtype && !(found.dtype.is_float() && ty.dtype.is_float()) {
-            let (old, new) = (self.ir_type_text(&ty), self.ir_type_text(&found));
-            return Err(self.fail(
-                error("E0204", format!("'{path}' holds {old} and cannot become {new}"))
-                    .at(at, format!("this is {new}")),
-            ));
-        }
-        if value.layout > state.layout {
-            return Err(Failed::NeedsShape);
-        }
-        let mut node = self.build(at).convert(value.node, ty.dtype);
-        if value.layout != state.layout {
-            let t = self.to_layout(Tensor { node, ..value }, state.layout, at)?;
-            node = t.node;
-        }
-        let shape = self.graph.shape(node).clone();
-        if shape != ty.shape {
-            if !shape.is_empty() {
-                let (old, new) = (self.ir_type_text(&ty), self.ir_type_text(&found));
-                return Err(self.fail(
-                    error("E0203", format!("'{path}' has shape {:?} and cannot become {shape:?}", ty.shape))
-                        .at(at, format!("this is {new}"))
-                        .note(format!("'{path}' is {old}")),
-                ));
-            }
-            node = self.build(at).broadcast_to(node, &ty.shape);
-        }
-        Ok(node)
-    }
-
-    /// `x <- e`: a state, or a local of an update rule or function.
-    fn update(&mut self, target: &Expr, value: &Expr, span: Span) -> R<Value> {
-        let ExprKind::Name(name) = &target.kind else {
-            return Err(
-                self.fail(error("E0212", "only a name can be updated").at(target.span, "not a state or variable"))
-            );
-        };
-        let new = self.operand(value);
-        let Some(old) = self.local(name).cloned() else {
-            let help = super::expr::unknown_name_help(name, std::iter::empty());
-            return Err(self.fail(
-                error("E0201", format!("unknown name '{name}'"))
-                    .at(target.span, "nothing of this name to update")
-                    .maybe_help(help),
-            ));
-        };
-        let new = match new {
-            Ok(new) => new,
-            Err(failed) => {
-                if failed == Failed::Reported {
-                    self.assign(name, Value::Poison);
-                }
-                return Err(failed);
-            }
-        };
-        let path = self.state_path(name);
-        if let Some(slot) = self.states.get(&path) {
-            let stored = Tensor { node: slot.input, ..slot.current };
-            let given = self.to_tensor(new.value, None, new.span)?;
-            let node = self.fit_state(given, stored, name, new.span)?;
-            let current = Tensor { node, ..stored };
-            self.states[&path].current = current;
-            self.assign(name, Value::Tensor(current));
-            return Ok(Value::Unit);
-        }
-        let param_path = Self::join(&self.frame().path.clone(), name);
-        if self.params.contains_key(&param_path) {
-            return Err(self.fail(
-                error("E0217", format!("the parameter '{name}' is trained, not updated by hand"))
-                    .at(span, "updated here")
-                    .help("use `state` for values that the layer updates itself"),
-            ));
-        }
-        // A local keeps its type: the value that `theta` ends with is stored in the parameter.
-        let value = match (old, new.value) {
-            (Value::Tensor(old), given) if self.in_update() => {
-                let given = self.to_tensor(given, None, new.span)?;
-                let node = self.fit_state(given, old, name, new.span)?;
-                Value::Tensor(Tensor { node, ..old })
-            }
-            (_, given) => given,
-        };
-        self.assign(name, value);
-        Ok(Value::Unit)
-    }
-
     fn if_statement(&mut self, cond: &Expr, then: &Block, otherwise: Option<&Block>, span: Span) -> R<Value> {
         let c = self.operand(cond)?;
         match (self.static_bool(&c), otherwise) {
@@ -384,33 +200,32 @@ impl Elab<'_> {
     pub fn run_time_if(&mut self, c: Operand, then: &Block, otherwise: Option<&Block>, span: Span) -> R<Value> {
         let cond = self.tensor_of_type(c.value, DType::Bool, c.span)?;
         let before_scopes = self.frame().scopes.clone();
-        let before_states: HashMap<String, Tensor> =
-            self.states.iter().map(|(path, slot)| (path.clone(), slot.current)).collect();
+        let before: HashMap<String, Tensor> = self.current_states();
+        self.choices += 1;
         let first = self.block(then);
-        let first_scopes = std::mem::replace(&mut self.frame().scopes, before_scopes.clone());
-        let first_states: HashMap<String, Tensor> =
-            self.states.iter().map(|(path, slot)| (path.clone(), slot.current)).collect();
-        for (path, slot) in &mut self.states {
-            if let Some(before) = before_states.get(path) {
-                slot.current = *before;
-            }
+        self.choices -= 1;
+        if matches!(&first, Err(failed) if *failed != Failed::Reported) {
+            return first;
         }
+        let first_scopes = std::mem::replace(&mut self.frame().scopes, before_scopes);
+        let first_states = self.current_states();
+        for (path, slot) in &mut self.states {
+            // A state that the branch declared has its stored value in the other one.
+            slot.current = before.get(path).copied().unwrap_or(Tensor { node: slot.input, ..slot.current });
+        }
+        self.choices += 1;
         let second = match otherwise {
             Some(block) => self.block(block),
             None => Ok(Value::Unit),
         };
+        self.choices -= 1;
         let (first, second) = (first?, second?);
-        let choose = |this: &mut Self, a: Value, b: Value| {
-            let cond = Operand { value: Value::Tensor(cond), span: c.span };
-            this.select(cond, Operand { value: a, span }, Operand { value: b, span }, span)
-        };
+        let cond = Operand { value: Value::Tensor(cond), span: c.span };
         for (depth, scope) in first_scopes.iter().enumerate() {
             for (name, a) in scope {
                 let Some(b) = self.frame().scopes[depth].get(name).cloned() else { continue };
-                if !same(a, &b) {
-                    let merged = choose(self, a.clone(), b)?;
-                    self.frame().scopes[depth].insert(name.clone(), merged);
-                }
+                let merged = self.chosen(&cond, a, &b, span)?;
+                self.frame().scopes[depth].insert(name.clone(), merged);
             }
         }
         let paths: Vec<String> = self.states.keys().cloned().collect();
@@ -418,22 +233,40 @@ impl Elab<'_> {
             let b = self.states[&path].current;
             let stored = Tensor { node: self.states[&path].input, ..b };
             let a = first_states.get(&path).copied().unwrap_or(stored);
-            if a.node != b.node {
-                let Value::Tensor(merged) = choose(self, Value::Tensor(a), Value::Tensor(b))? else { continue };
+            if let Value::Tensor(merged) = self.chosen(&cond, &Value::Tensor(a), &Value::Tensor(b), span)? {
                 self.states[&path].current = Tensor { node: merged.node, ..b };
             }
         }
         match (first, second) {
             (Value::Unit, _) | (_, Value::Unit) => Ok(Value::Unit),
-            (a, b) if same(&a, &b) => Ok(a),
-            (a, b) => choose(self, a, b),
+            (a, b) => self.chosen(&cond, &a, &b, span),
         }
+    }
+
+    fn current_states(&self) -> HashMap<String, Tensor> {
+        self.states.iter().map(|(path, slot)| (path.clone(), slot.current)).collect()
+    }
+
+    /// What a name stands for after an `if` whose branches left `a` and `b` in it.
+    fn chosen(&mut self, cond: &Operand, a: &Value, b: &Value, span: Span) -> R<Value> {
+        if same(a, b) {
+            return Ok(a.clone());
+        }
+        if let (Value::List(x), Value::List(y)) = (a, b)
+            && x.len() == y.len()
+        {
+            let items: R<Vec<Value>> = x.iter().zip(y.iter()).map(|(a, b)| self.chosen(cond, a, b, span)).collect();
+            return Ok(Value::list(items?));
+        }
+        let side = |value: &Value| Operand { value: value.clone(), span };
+        self.select(cond.clone(), side(a), side(b), span)
     }
 
     fn for_loop(&mut self, var: &Ident, range: &Expr, body: &Block) -> R<Value> {
         let items: Vec<Value> = match self.expr(range)? {
             Value::Range(a, b) if b - a <= MAX_UNROLL => (a..b).map(Value::Int).collect(),
             Value::List(items) => items.to_vec(),
+            Value::OwnShape => return Err(Failed::NeedsShape),
             Value::Range(a, b) => {
                 return Err(self.fail(
                     error("E0211", format!("a loop of {} turns is too long to unroll", b - a))
@@ -488,6 +321,7 @@ fn same(a: &Value, b: &Value) -> bool {
         (Value::Int(a), Value::Int(b)) => a == b,
         (Value::Float(a), Value::Float(b)) => a == b || a.is_nan() && b.is_nan(),
         (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(a, b)),
         // Anything else cannot be chosen at run time, and is not changed by an update.
         (Value::Tensor(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_), _) => false,
         (_, Value::Tensor(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_)) => false,

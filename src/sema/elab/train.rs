@@ -62,19 +62,25 @@ pub fn program(
     let frame = elab.train_frame(format!("train {}", train.name.name));
     elab.frames.push(frame);
     let Ok(head) = elab.train_head(train, &options.overrides, &mut lookup) else { return Err(elab.diags) };
-    let source = TrainSource {
+    let mut source = TrainSource {
         modules: modules.clone(),
         sources: sources.clone(),
         train: train.clone(),
         overrides: options.overrides.clone(),
         float: options.float,
         schema: head.schema.clone(),
+        has_eval: false,
     };
     let rows = head.settings.batch.unwrap_or(head.schema.train_rows);
     let built = elab.train_body(train, &head.schema, rows, true);
     let Ok(step) = built else { return Err(elab.diags) };
     let init = elab.init_graph(&step.buffers);
     let Ok(init) = init else { return Err(elab.diags) };
+    if elab.has_eval {
+        // What is wrong with the parameters for evaluation is known before anything runs.
+        source.has_eval = true;
+        source.build(rows, false)?;
+    }
     if elab.diags.iter().any(Diagnostic::is_error) {
         return Err(elab.diags);
     }
@@ -106,6 +112,7 @@ struct Head {
 
 struct Built {
     graph: Graph,
+    groups: Vec<GroupSpec>,
     buffers: Vec<BufferInfo>,
 }
 
@@ -118,10 +125,21 @@ pub struct TrainSource {
     overrides: Vec<(String, Expr)>,
     float: DType,
     schema: Schema,
+    /// Some rule has parameters of its own for evaluation.
+    has_eval: bool,
 }
 
 impl TrainSource {
     fn build(&self, rows: usize, training: bool) -> Result<Graph, Vec<Diagnostic>> {
+        self.elaborate(rows, training, |_, built| built.graph)
+    }
+
+    fn elaborate<T>(
+        &self,
+        rows: usize,
+        training: bool,
+        take: impl FnOnce(&mut Elab, Built) -> T,
+    ) -> Result<T, Vec<Diagnostic>> {
         let mut elab = Elab::new(&self.modules, &self.sources, self.float);
         elab.training = training;
         let frame = elab.train_frame(format!("train {}", self.train.name.name));
@@ -129,7 +147,10 @@ impl TrainSource {
         let mut known = |_: &Pipeline| Ok(self.schema.clone());
         let head = elab.train_head(&self.train, &self.overrides, &mut known);
         let built = head.and_then(|_| elab.train_body(&self.train, &self.schema, rows, training));
-        built.map(|b| b.graph).map_err(|_| elab.diags)
+        match built {
+            Ok(built) => Ok(take(&mut elab, built)),
+            Err(_) => Err(elab.diags),
+        }
     }
 }
 
@@ -140,6 +161,13 @@ impl GraphSource for TrainSource {
 
     fn eval(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>> {
         self.build(rows, false)
+    }
+
+    fn weights(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        if !self.has_eval {
+            return Ok(None);
+        }
+        self.elaborate(1, false, |elab, built| Some(elab.weights_graph(&built.groups)))
     }
 }
 
@@ -290,7 +318,10 @@ impl Elab<'_> {
 
     /// Gradients, updates and outputs; then arenas.
     fn finish_step(&mut self, training: bool) -> R<Built> {
-        let steps = std::mem::take(&mut self.steps);
+        let mut steps = std::mem::take(&mut self.steps);
+        if !training {
+            self.evaluation_parameters(&mut steps)?;
+        }
         let groups: Vec<GroupSpec> = steps.iter().flat_map(|s| s.groups.clone()).collect();
         let mut arenas = vec![];
         if training {
@@ -317,7 +348,7 @@ impl Elab<'_> {
         }
         let buffers = self.buffers(&groups);
         let graph = self.with_arenas(&groups);
-        Ok(Built { graph, buffers })
+        Ok(Built { graph, groups, buffers })
     }
 
     /// New values of the states.

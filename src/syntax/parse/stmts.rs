@@ -103,6 +103,7 @@ impl Builder {
 
     fn decl(&mut self, parts: &Parts<'_>) -> Built<Decl> {
         Ok(Decl {
+            whole: parts.find(Rule::kw_all).is_some(),
             name: self.first_ident(parts, parts.start)?,
             ty: self.type_note(parts)?,
             value: self.maybe_expr(parts)?,
