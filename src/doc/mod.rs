@@ -67,7 +67,7 @@ impl Entry {
 
     /// `use optimizers.AdamW`, for what a program must ask for.
     pub fn how_to_use(&self) -> Option<String> {
-        let module = stdlib::home(self.name())?;
+        let module = crate::sema::library::home(self.name())?;
         (!["prelude", "init", "activations"].contains(&module)).then(|| format!("use {module}.{}", self.name()))
     }
 }
