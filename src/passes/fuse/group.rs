@@ -98,7 +98,7 @@ fn kernel(roots: Vec<NodeId>, loops: Loops, draft: Draft) -> Growing {
 /// Joins kernels that grew apart: what they share came only after both had begun (an optimizer's averages, and norms of
 /// values that need them).
 fn merge(context: &Context, units: &mut Units) {
-    for j in 1..units.len() {
+    for j in 1..units.count() {
         if units.get(j).draft.is_none() {
             continue;
         }
