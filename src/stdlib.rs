@@ -23,12 +23,16 @@ pub const MODULES: &[(&str, &str)] = library![
     "optimizers/sign",
     "optimizers/adaptive",
     "optimizers/adam",
+    "optimizers/variance",
+    "optimizers/bounded",
+    "optimizers/mixed",
     "optimizers/trust_ratio",
-    "optimizers/transforms",
-    "optimizers/composed",
+    "optimizers/step_free",
     "optimizers/factored",
+    "optimizers/matrix",
     "optimizers/curvature",
-    "optimizers/muon",
+    "optimizers/wrappers",
+    "optimizers/transforms",
 ];
 
 /// What a program writes after `use`: a file's name, or its folder's.

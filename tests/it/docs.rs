@@ -122,7 +122,11 @@ fn library_page() -> String {
                 .collect();
             let inputs: Vec<&str> = def.inputs.iter().map(|i| i.name.name.as_str()).collect();
             let first = if hypers.is_empty() { String::new() } else { format!("({})", hypers.join(", ")) };
-            let doc = item.doc.unwrap_or_default().replace('\n', " ").replace('|', "\\|");
+            let parts = optc::doc::parts(&item.doc.unwrap_or_default()).into_iter().map(|part| match part {
+                optc::doc::Part::Prose(text) => text.replace('<', "&lt;"),
+                optc::doc::Part::Equation(text) => format!("`{text}`"),
+            });
+            let doc = parts.collect::<Vec<_>>().join(" ").replace('|', "\\|");
             page += &format!("| `{}{first}({})` | {doc} |\n", def.name.name, inputs.join(", "));
         }
     }

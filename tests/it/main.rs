@@ -16,6 +16,7 @@ mod ops;
 mod ops_table;
 mod optimizers;
 mod reference;
+mod rules;
 mod run;
 mod stdlib;
 mod support;

@@ -28,6 +28,9 @@ const RULES: &[(&str, &str)] = &[
     ("radam", "RAdam({…})"),
     ("adamax", "Adamax({…})"),
     ("lion", "Lion({…})"),
+    ("amsgrad_optax", "AMSGradOptax({…})"),
+    ("nadam_optax", "NAdamOptax({…})"),
+    ("rmsprop_optax", "RMSpropOptax({…})"),
     ("adabelief", "AdaBelief({…})"),
     ("lamb", "LAMB({…})"),
     ("lars", "LARS({…})"),
@@ -63,13 +66,7 @@ const COMPOSED: &[(&str, [&str; 2])] = &[
     ("param_groups_adam", ["over net where rank == 2 with Adam({lr_rank2}), rest with Adam({lr_rank1})"; 2]),
     ("adafactor", ["with Adafactor({…})"; 2]),
     ("adafactor_optax", ["with AdafactorOptax({…})"; 2]),
-    (
-        "muon",
-        [
-            "over net where rank == 2 with Muon({lr}, {beta}, {eps}, {weight_decay}, {nesterov}), rest with NAdamOptax({adam_lr})",
-            "over net where rank == 2 with Muon({lr}, {beta}, {eps}, {weight_decay}, {nesterov}), rest with Adam({adam_lr})",
-        ],
-    ),
+    ("muon", ["with MuonOptax({lr}, {beta}, {eps}, {weight_decay}, {nesterov}, {adam_lr})"; 2]),
     (
         "sophia_h",
         ["with SophiaH({lr}, {b1}, {b2}, {eps}, {gamma}, {clip_threshold}, {weight_decay}, {update_interval}, recorded())";

@@ -314,45 +314,6 @@ fn random_starting_values_have_their_moments() {
     }
 }
 
-/// Every rule with its defaults makes a step that lowers a smooth loss, and every transform before SGD.
-#[test]
-fn every_rule_makes_a_step() {
-    for (kind, _, name) in definitions() {
-        let rule = match kind {
-            DefKind::Optimizer => format!("{name}()"),
-            DefKind::Transform => format!("{name}(0.5) |> SGD(0.01)"),
-            _ => continue,
-        };
-        let text = format!(
-            "use losses.mse
-             use layers.Dense
-             use optimizers.*
-             model Net()(x: float[N, 3]) -> float[N, 2] = x |> Dense(4, init = constant(0.3), bias_init = constant(0.1)) |> tanh |> Dense(2, init = constant(0.2), bias_init = constant(0.1))
-             data given = synthetic.linear(rows = 4)
-             train run on given {{
-               batch = all
-               let net = Net()
-               step(x, y) {{ minimize mse(net(x), y) + 1e-4 * (l2(net) + l1(net)) with {rule} }}
-             }}"
-        );
-        let column = |name: &str, shape: Vec<usize>| Column { name: name.into(), is_float: true, shape, classes: None };
-        for engine in ENGINES {
-            for float in [DType::F32, DType::F64] {
-                let program = on_columns(&text, float, &[column("x", vec![3]), column("y", vec![2])], 4);
-                let x = Tensor::from_f64s(Type::new(float, vec![4, 3]), &spread(1, 12, -1.0, 1.0));
-                let y = Tensor::from_f64s(Type::new(float, vec![4, 2]), &spread(2, 8, 1.0, 2.0));
-                let mut run = Run::new(&program, engine);
-                let first = run.step(&[("x", &x), ("y", &y)])["loss"];
-                for _ in 0..4 {
-                    run.step(&[("x", &x), ("y", &y)]);
-                }
-                let last = run.step(&[("x", &x), ("y", &y)])["loss"];
-                assert!(last < first, "{rule} {} {float}: the loss went from {first} to {last}", engine.name);
-            }
-        }
-    }
-}
-
 /// Two batches through every metric: those with states count over both, the others see the last one.
 #[test]
 fn metrics_have_their_values() {

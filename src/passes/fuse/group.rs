@@ -99,7 +99,7 @@ fn kernel(roots: Vec<NodeId>, loops: Loops, draft: Draft) -> Growing {
 /// Joins kernels that grew apart: what they share came only after both had begun (an optimizer's averages, and norms of
 /// values that need them).
 fn merge(context: &Context, units: &mut Units) {
-    for j in 1..units.len() {
+    for j in 1..units.count() {
         if units.get(j).draft.is_none() {
             continue;
         }
@@ -156,6 +156,11 @@ fn join(context: &Context, units: &Units, id: NodeId, loops: &Loops, alone: &Dra
     for k in related(context, units, loops, alone) {
         let unit = units.get(k);
         let Some(joined) = unit.loops.join(loops) else { continue };
+        // What the node reads from others it will read in any kernel.
+        let mut others = alone.reads().filter_map(|r| units.owner(r)).filter(|u| *u != k);
+        if others.any(|u| units.reaches(u, k)) {
+            continue;
+        }
         let mut roots = unit.roots.clone();
         roots.push(id);
         roots.sort_unstable();

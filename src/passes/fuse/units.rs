@@ -36,7 +36,7 @@ impl Units {
         &self.list[k]
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.list.len()
     }
 
