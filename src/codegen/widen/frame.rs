@@ -114,8 +114,9 @@ pub fn slots(listing: &Listing) -> Result<Slots, Refusal> {
         return Err(Refusal::Slots);
     }
     if !slots.is_empty() {
-        slots.frame = frame_bytes(listing)?.next_multiple_of(32);
-        if slots.offsets.iter().any(|offset| offset + 16 > slots.frame) {
+        let size = frame_bytes(listing)?;
+        slots.frame = size.next_multiple_of(32);
+        if slots.offsets.iter().any(|offset| offset + 16 > size) {
             return Err(Refusal::Frame);
         }
     }
