@@ -93,11 +93,6 @@ pub fn slots(listing: &Listing) -> Result<Slots, Refusal> {
         match item.class {
             Class::Move(_) if !slots.offsets.contains(&offset) => slots.offsets.push(offset),
             Class::Move(_) => {}
-            Class::Halves(_) if i.memory_size().size() == 16 => {
-                if !slots.offsets.contains(&offset) {
-                    slots.offsets.push(offset);
-                }
-            }
             // Registers that the function must restore, and spilled integers.
             Class::General if i.code() != Code::Lea_r64_m => others.push((offset, i.memory_size().size() as u64)),
             _ => return Err(Refusal::Stack(i.ip())),

@@ -206,6 +206,8 @@ fn spilled_vectors_get_longer_slots() {
     assert!(matches!(of(&[lea]), Refusal::Stack(_)));
     let part = Instruction::with2(Code::VEX_Vmovss_xmm_m32, XMM0, stack(0x10)).expect("it exists");
     assert!(matches!(of(&[spill(0x10), part]), Refusal::Stack(_)));
+    let folded = Instruction::with3(Code::VEX_Vaddps_xmm_xmm_xmmm128, XMM0, XMM0, stack(0x10)).expect("it exists");
+    assert!(matches!(of(&[spill(0x10), folded]), Refusal::Stack(_)));
     let escape = Instruction::with2(Code::Mov_rm64_r64, RAX, RSP).expect("it exists");
     assert!(matches!(of(&[escape]), Refusal::Stack(_)));
     // No frame, no slots.
@@ -254,7 +256,10 @@ fn constants_are_written_twice() {
     assert_eq!(wide.bytes.len(), 64);
     assert_eq!(wide.bytes[32..48], constant);
     assert_eq!(wide.bytes[48..], constant);
-    // Outside the function, or in its instructions.
+    // Outside the function, in its instructions, or written.
+    let mut written = code.clone();
+    written[2] = 0x11;
+    assert!(matches!(widen(&written), Err(Refusal::Constant(_))));
     assert!(matches!(widen(&rip(1000)), Err(Refusal::Constant(_))));
     assert!(matches!(widen(&rip(0)), Err(Refusal::Constant(_))));
 }
