@@ -13,7 +13,7 @@ use crate::passes::simplify;
 use crate::runtime::exec::{Compiled, Options};
 use crate::runtime::{Executable, Tensor};
 pub use crate::sema::COTANGENT;
-use crate::sema::program::Program;
+use crate::sema::program::{Program, Role};
 use crate::sema::{self, BuildOptions, Modules};
 use crate::source::{FileId, SourceMap};
 use crate::syntax::ast::{self, Expr, ExprKind};
@@ -114,6 +114,8 @@ pub struct Session {
     pub sources: SourceMap,
     pub warnings: Vec<Diagnostic>,
     pub timings: Vec<(&'static str, Duration)>,
+    /// Of the trainings that were checked: which rule has which tensor, where there are several ([`rules_table`]).
+    pub tables: Vec<(String, Vec<Vec<String>>)>,
     main: Option<FileId>,
     folder: Option<PathBuf>,
 }
@@ -196,11 +198,15 @@ impl Session {
         // A definition that could not be read looks like an unknown name where it is used.
         let whole = !found.iter().any(Diagnostic::is_error);
         found.extend(sema::resolve::resolve(&modules));
+        found.extend(sema::lint::lint(&modules));
         let request = Request::default();
         let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
         for name in names {
             let run = Runs::of_train(&modules, &name);
-            found.extend(run.and_then(|runs| self.programs(&modules, runs, &request)).err().unwrap_or_default());
+            match run.and_then(|runs| self.programs(&modules, runs, &request)) {
+                Ok(made) => self.tables.extend(made.iter().filter_map(|m| rules_table(&m.program))),
+                Err(diags) => found.extend(diags),
+            }
         }
         for index in 0..modules.compares().count() {
             let runs = Runs::of_compare(&modules, index);
@@ -476,6 +482,23 @@ impl Runs {
         }
         Ok(Runs { train: train.clone(), variants, seeds: Some(seeds), compared: true })
     }
+}
+
+/// Which rule has which tensor, if not all have one: the training's name and the rows of a table.
+pub fn rules_table(program: &Program) -> Option<(String, Vec<Vec<String>>)> {
+    let arenas = || program.buffers.iter().filter(|b| matches!(b.role, Role::Param | Role::Frozen));
+    if arenas().count() < 2 {
+        return None;
+    }
+    let mut rows = vec![vec![String::new(), "shape".into(), "rule".into()]];
+    for buffer in arenas() {
+        let rule = match buffer.role {
+            Role::Frozen => "frozen",
+            _ => buffer.name.strip_prefix("params.").unwrap_or(&buffer.name),
+        };
+        rows.extend(buffer.views.iter().map(|v| vec![v.path.clone(), format!("{:?}", v.shape), rule.to_string()]));
+    }
+    Some((program.name.clone(), rows))
 }
 
 /// The program's tensors, a line each.

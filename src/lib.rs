@@ -13,6 +13,7 @@
 //! * [`ad`]: reverse mode, one rule for each primitive
 //! * [`passes`]: simplification, fusion to [`kernel`]s, the memory plan
 //! * [`codegen`]: Cranelift; [`runtime`]: buffers, threads, products, random bits. All `unsafe` code is in these two
+//! * [`linalg`]: decompositions of matrices, for both
 //! * [`interp`]: the slow, obvious interpreter of the IR
 //! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
 //! * [`doc`]: what the library says about a definition, and its formula in LaTeX
@@ -29,6 +30,7 @@ pub mod driver;
 pub mod interp;
 pub mod ir;
 pub mod kernel;
+pub mod linalg;
 pub mod passes;
 pub mod runtime;
 pub mod sema;

@@ -30,6 +30,8 @@ pub const MODULES: &[(&str, &str)] = library![
     "optimizers/step_free",
     "optimizers/factored",
     "optimizers/matrix",
+    "optimizers/preconditioners",
+    "optimizers/low_rank",
     "optimizers/curvature",
     "optimizers/wrappers",
     "optimizers/transforms",

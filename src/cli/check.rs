@@ -1,6 +1,6 @@
 //! `optc check FILE…`
 
-use super::{DONE, Status, USAGE, WRONG, output};
+use super::{DONE, Status, USAGE, WRONG, output, table};
 use crate::diag::render;
 use crate::driver::Session;
 use std::path::PathBuf;
@@ -33,6 +33,9 @@ pub fn run(args: Args) -> Status {
         match render::summary(&all) {
             Some(summary) => output::remark(&summary),
             None => output::remark("no problems found"),
+        }
+        for (name, rows) in &session.tables {
+            output::remark(&format!("\ntrain {name}\n{}", table::render(rows).trim_end()));
         }
     }
     if all.iter().any(|d| d.is_error()) { WRONG } else { DONE }

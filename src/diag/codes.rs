@@ -3,7 +3,7 @@
 //! To add a code: one line in [`CODES`], and a page `explain/E….md` with the rule, a wrong and a right example.
 //!
 //! E01xx syntax, E02xx names, types and shapes, E03xx training and experiments, E04xx data, E05xx files of weights,
-//! E06xx run time, E09xx internal.
+//! E06xx run time, E09xx internal; W07xx likely mistakes in rules.
 
 /// A code with its rule.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,7 @@ pub const CODES: &[Entry] = codes! {
     "E0215" "there is no derivative",
     "E0216" "a module is unknown",
     "E0217" "a parameter or state is misused",
+    "E0218" "a rule changes nothing",
     "E0301" "a training is incomplete",
     "E0302" "the data has no such column",
     "E0303" "a batch is larger than the data",
@@ -67,6 +68,11 @@ pub const CODES: &[Entry] = codes! {
     "E0603" "a value is not finite",
     "E0604" "an expectation of a test does not hold",
     "E0901" "an internal error",
+    "W0701" "a state is of no use",
+    "W0702" "a hyper-parameter changes nothing",
+    "W0703" "a constant is zero in 32 bits",
+    "W0704" "a division can meet zero",
+    "W0705" "a rule ignores the gradient",
 };
 
 /// The entry of a code, in any case (`e0203`).

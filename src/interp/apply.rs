@@ -91,6 +91,18 @@ pub fn apply(op: &Op, args: &[&Value], ty: &Type) -> Value {
                 (x, y) => unreachable!("dot of {} and {}", x.ty(), y.ty()),
             }
         }
+        Op::Decompose(kind) => {
+            let values: Vec<Vec<f64>> = args.iter().map(|a| a.to_f64s()).collect();
+            let slices: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
+            let last_two = |a: &&Value| {
+                let shape = a.ty().shape;
+                [shape[shape.len() - 2], shape[shape.len() - 1]]
+            };
+            let shapes: Vec<[usize; 2]> = args.iter().map(last_two).collect();
+            let mut out = vec![0.0; ty.elements()];
+            crate::linalg::apply(*kind, &slices, &shapes, &mut out);
+            Value::from_f64s(ty, &out)
+        }
         Op::SegmentReduce { kind, offsets } => map_number!(args[0], x => red::segment_reduce(x, *kind, offsets)),
         Op::SegmentBroadcast { offsets } => map_any!(args[0], x => red::segment_broadcast(x, offsets)),
     }

@@ -1,6 +1,6 @@
 //! The type of a node from its operation and operands. The verifier and the builder share this definition.
 
-use super::op::{Binary, Hint, Op, ReduceKind, Unary};
+use super::op::{Binary, Decomposition, Hint, Op, ReduceKind, Unary};
 use super::types::{DType, Shape, Type};
 use std::fmt;
 
@@ -251,6 +251,7 @@ fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError>
             shape.extend(free(y.rank(), rhs_batch, rhs_contract).iter().map(|k| y.shape[*k]));
             Ok(Type::new(x.dtype, shape))
         }
+        Op::Decompose(kind) => decomposed(*kind, args),
         Op::SegmentReduce { kind, offsets } => {
             let [x] = operands(args)?;
             segments(offsets, &x)?;
@@ -267,6 +268,32 @@ fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError>
             Ok(ty)
         }
     }
+}
+
+fn decomposed(kind: Decomposition, args: &[&Type]) -> Result<Type, InferError> {
+    let Some(x) = args.first() else { return fail("a decomposition of nothing") };
+    let rank = x.rank();
+    want(x.dtype.is_float() && rank >= 2, || format!("{} takes matrices of floats, not {x}", kind.name()))?;
+    let (m, n) = (x.shape[rank - 2], x.shape[rank - 1]);
+    let square = || want(m == n, || format!("{} takes square matrices, not {x}", kind.name()));
+    let mut shape = x.shape.clone();
+    match kind {
+        Decomposition::Solve => {
+            let [_, b] = operands(args)?;
+            square()?;
+            let fits = b.dtype == x.dtype && b.rank() == rank && b.shape[..rank - 1] == x.shape[..rank - 1];
+            want(fits, || format!("solve of {x} with {b}"))?;
+            return Ok(b);
+        }
+        Decomposition::Eigh => {
+            square()?;
+            shape[rank - 2] = n + 1;
+        }
+        Decomposition::Cholesky => square()?,
+        Decomposition::Orthonormal => shape[rank - 1] = m.min(n),
+    }
+    let [x] = operands(args)?;
+    Ok(Type::new(x.dtype, shape))
 }
 
 /// `offsets` start at 0, do not decrease, and end at the size of the rank-1 type.

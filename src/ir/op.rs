@@ -82,6 +82,21 @@ pub enum ArgKind {
     Min,
 }
 
+/// What is made of a matrix, the last two axes of the operand; axes before them are a batch. Without a result (singular,
+/// not finite), all elements are NaN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Decomposition {
+    /// Of the symmetric part of [n, n]: a first row of eigenvalues, ascending, above the matrix whose columns are the
+    /// eigenvectors: [n + 1, n].
+    Eigh,
+    /// Of [m, n]: orthonormal columns that span the same, Q of A = Q R with R's diagonal not negative: [m, min(m, n)].
+    Orthonormal,
+    /// L of A = L Lᵀ.
+    Cholesky,
+    /// X of A X = B.
+    Solve,
+}
+
 /// A primitive with its static attributes. Operands are in [`super::Node::args`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
@@ -184,6 +199,8 @@ pub enum Op {
         lhs_contract: Vec<usize>,
         rhs_contract: Vec<usize>,
     },
+    /// Of the operand, or of two for [`Decomposition::Solve`].
+    Decompose(Decomposition),
     /// Reduction of a rank-1 operand over consecutive segments: result element `s` reduces
     /// `[offsets[s], offsets[s + 1])`. `offsets` has one entry more than there are segments.
     SegmentReduce {
@@ -251,6 +268,7 @@ impl Op {
             },
             Op::ArgSort { .. } => "argsort",
             Op::Dot { .. } => "dot",
+            Op::Decompose(d) => d.name(),
             Op::SegmentReduce { kind, .. } => match kind {
                 ReduceKind::Sum => "segment_sum",
                 ReduceKind::Prod => "segment_prod",
@@ -288,6 +306,7 @@ names!(Binary {
     Add = "add", Sub = "sub", Mul = "mul", Div = "div", Pow = "pow", Max = "maximum", Min = "minimum", Rem = "rem",
     And = "and", Or = "or",
 });
+names!(Decomposition { Eigh = "eigh", Orthonormal = "orthonormal", Cholesky = "cholesky", Solve = "solve" });
 names!(Compare { Eq = "eq", Ne = "ne", Lt = "lt", Le = "le", Gt = "gt", Ge = "ge" });
 
 /// The element type that an attribute-only op must be told (constants, iota, conversions): whether the printer states it.

@@ -4,7 +4,7 @@
 //! (`// …`) are ignored: places are not read back.
 
 use super::graph::{Graph, InputKind, NodeId, OutputKind};
-use super::op::{ArgKind, Binary, Compare, Hint, Op, ReduceKind, Unary};
+use super::op::{ArgKind, Binary, Compare, Decomposition, Hint, Op, ReduceKind, Unary};
 use super::print::kind_name;
 use super::types::{DType, Type};
 use crate::source::Span;
@@ -282,6 +282,9 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
         Some("min") => Some(ReduceKind::Min),
         _ => None,
     };
+    if let Some(kind) = Decomposition::from_name(name) {
+        return Ok(Op::Decompose(kind));
+    }
     if let Some(kind) = family("reduce_") {
         return Ok(Op::Reduce { kind, axes: given.list("axes") });
     }

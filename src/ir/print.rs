@@ -92,6 +92,7 @@ fn attributes(op: &Op) -> Vec<String> {
         | Op::Binary(_)
         | Op::Compare(_)
         | Op::Select
+        | Op::Decompose(_)
         | Op::Convert
         | Op::BitsToUnit
         | Op::StopGradient

@@ -1,5 +1,6 @@
 //! The primitives as the language names them. Everything else is written in `stdlib/*.opt`.
 
+use crate::ir::op::Decomposition;
 use crate::ir::{ArgKind, Binary, ReduceKind, Unary};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Builtin {
     GradAt,
     /// `hvp(u)`: the Hessian of what is minimized, times a direction.
     Hvp,
+    /// `eigh(a)` gives (values, vectors); `orthonormal(a)`, `cholesky(a)`, `solve(a, b)`
+    Decompose(Decomposition),
     /// `argmax(x, axis)`
     Arg(ArgKind),
     /// `cumsum(x, axis, reverse = false)`, `cumprod`, `cummax`, `cummin`
@@ -103,6 +106,10 @@ const TABLE: &[(&str, Builtin)] = &[
     ("all.min", Builtin::GroupReduce(ReduceKind::Min)),
     ("all.mean", Builtin::GroupMean),
     ("all.norm", Builtin::GroupNorm),
+    ("eigh", Builtin::Decompose(Decomposition::Eigh)),
+    ("orthonormal", Builtin::Decompose(Decomposition::Orthonormal)),
+    ("cholesky", Builtin::Decompose(Decomposition::Cholesky)),
+    ("solve", Builtin::Decompose(Decomposition::Solve)),
     ("grad_at", Builtin::GradAt),
     ("hvp", Builtin::Hvp),
     ("argmax", Builtin::Arg(ArgKind::Max)),

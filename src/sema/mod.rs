@@ -9,6 +9,7 @@ pub mod builtins;
 pub mod elab;
 pub mod eval;
 pub mod library;
+pub mod lint;
 pub mod modules;
 pub mod program;
 pub mod resolve;

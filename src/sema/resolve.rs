@@ -14,7 +14,7 @@ use crate::syntax::ast::{
 use std::collections::HashSet;
 
 /// Names that mean something everywhere.
-const WORDS: &[&str] = &["training", "all", "but_last", "loss"];
+const WORDS: &[&str] = &["training", "all", "but_last", "loss", "in", "out"];
 
 /// Errors after which the rest of a text is not looked at: nobody reads more, and hostile texts end soon.
 const MOST_ERRORS: usize = 50;
@@ -189,7 +189,12 @@ impl Walk<'_> {
                         self.expr(over);
                     }
                     if let Some(filter) = &group.filter {
-                        self.scopes.push(["rank", "shape", "name", "path"].iter().map(|s| s.to_string()).collect());
+                        self.scopes.push(
+                            ["rank", "shape", "name", "path", "layer", "role", "weight", "bias", "norm", "embedding"]
+                                .iter()
+                                .map(|s| s.to_string())
+                                .collect(),
+                        );
                         self.expr(filter);
                         self.scopes.pop();
                     }

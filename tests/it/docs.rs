@@ -147,7 +147,14 @@ fn the_library_page_is_up_to_date() {
 /// The page's links to files of the repository.
 #[test]
 fn links_lead_somewhere() {
-    for page in ["README.md", "docs/language.md", "docs/library.md", "docs/architecture.md", "docs/data.md"] {
+    for page in [
+        "README.md",
+        "docs/language.md",
+        "docs/library.md",
+        "docs/optimizers.md",
+        "docs/architecture.md",
+        "docs/data.md",
+    ] {
         let text = std::fs::read_to_string(root().join(page)).expect("UTF-8 text");
         let folder = root().join(page).parent().expect("a folder").to_path_buf();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

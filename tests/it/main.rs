@@ -11,6 +11,7 @@ mod engine;
 mod examples;
 mod gpt;
 mod language;
+mod library_rules;
 mod mutations;
 mod ops;
 mod ops_table;

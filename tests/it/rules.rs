@@ -1,144 +1,323 @@
-//! Every optimizer and transform of the library, with its defaults: checked, run on tensors of rank 1, 2 and 3, the same
-//! interpreted and compiled, finite in both float types, and it lowers the loss of a small regression.
+//! Rules that users write: mistakes and their messages, hints, what evaluation uses, and how many passes a rule takes.
 
-use crate::engine::{COMPILED, Engine, INTERPRETER};
+use crate::engine::ENGINES;
 use crate::language::on_columns;
 use crate::run::Run;
-use insta::assert_snapshot;
-use optc::data::spec::Column;
-use optc::doc::{self, latex};
+use optc::data::spec::{Column, Schema};
+use optc::diag::{Diagnostic, render::render};
+use optc::driver::Session;
 use optc::ir::{DType, Type};
+use optc::passes::simplify;
 use optc::runtime::Tensor;
-use optc::runtime::random::random_bits;
-use optc::sema::program::Program;
-use optc::syntax::ast::DefKind;
+use optc::runtime::exec::{Compiled, Options};
+use optc::sema::{self, BuildOptions};
+use optc::source::SourceMap;
+use std::sync::Arc;
 
-/// Steps in which a rule must have lowered the loss.
-const STEPS: usize = 30;
+/// A rule with one mistake each.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "a state of another shape",
+        "optimizer R(lr = 0.1)(theta: float[A, B], g, t) {\n  state r: float[A] = 0\n  r <- sum(g^2, axis = 0)\n  theta <- theta - lr*g\n}",
+    ),
+    (
+        "a row against a matrix",
+        "optimizer R(lr = 0.1)(theta: float[A, B], g, t) {\n  state r: float[A] = 0\n  r <- r + sum(g^2, axis = 1)\n  theta <- theta - lr*g / (r + 1)\n}",
+    ),
+    (
+        "a shape of unknown size",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  state r: float[Rows] = 0\n  theta <- theta - lr*g + 0*sum(r)\n}",
+    ),
+    ("an unknown name", "optimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*gradient\n}"),
+    (
+        "a misspelt hyper-parameter",
+        "optimizer R(learning_rate = 0.1)(theta, g, t) {\n  theta <- theta - learning_rat*g\n}",
+    ),
+    ("an update of nothing", "optimizer R(lr = 0.1)(theta, g, t) {\n  m <- 0.9*m + g\n  theta <- theta - lr*m\n}"),
+    (
+        "a state without a start",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  state m\n  m <- m + g\n  theta <- theta - lr*m\n}",
+    ),
+    ("no update", "optimizer R(lr = 0.1)(theta, g, t) {\n  let step = theta - lr*g\n}"),
+    (
+        "a hyper-parameter that is a list",
+        "optimizer R(lr: float = [0.1, 0.2])(theta, g, t) {\n  theta <- theta - lr*g\n}",
+    ),
+    (
+        "a hyper-parameter that is a string",
+        "optimizer R(lr: schedule = \"fast\")(theta, g, t) {\n  theta <- theta - lr*g\n}",
+    ),
+    ("a required hyper-parameter", "optimizer R(lr)(theta, g, t) {\n  theta <- theta - lr*g\n}"),
+    ("a scalar for theta", "optimizer R(lr = 0.1)(theta: float[A, B], g, t) {\n  theta <- transpose(theta) - lr*g\n}"),
+    (
+        "one value for all, another for each",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  all state n: float = 0\n  n <- norm(g)\n  theta <- theta - lr*g / (n + 1)\n}",
+    ),
+    (
+        "one value for all, another for each shape",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  all state n: float = 0\n  n <- sum(g[0])\n  theta <- theta - lr*g / (n + 1)\n}",
+    ),
+    (
+        "a reduction that does not exist",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*g / (all.std(g) + 1)\n}",
+    ),
+    ("a transform where a rule is wanted", "transform R()(g, theta, t) = 2*g"),
+    (
+        "a product of shapes that do not fit",
+        "optimizer R(lr = 0.1)(theta: float[A, B], g, t) {\n  theta <- theta - lr*(g @ g)\n}",
+    ),
+    ("a rule for matrices on vectors", "optimizer R(lr = 0.1)(theta: float[A, B], g, t) {\n  theta <- theta - lr*g\n}"),
+    (
+        "a list of states without a length",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  state h: list = 0\n  theta <- theta - lr*g\n}",
+    ),
+    (
+        "outside a list of states",
+        "optimizer R(lr = 0.1, k: int = 2)(theta, g, t) {\n  state h: list[k] = 0\n  h[k] <- g\n  theta <- theta - lr*h[0]\n}",
+    ),
+    (
+        "a run-time place in a list",
+        "optimizer R(lr = 0.1, k: int = 2)(theta, g, t) {\n  state h: list[k] = 0\n  h[t % k] <- g\n  theta <- theta - lr*h[0]\n}",
+    ),
+    (
+        "an item of a tensor",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  state h = 0\n  h[0] <- g\n  theta <- theta - lr*h\n}",
+    ),
+    (
+        "eval of another name",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  state m = 0\n  m <- m + g\n  theta <- theta - lr*m\n  eval m = theta\n}",
+    ),
+    (
+        "eval in a run-time choice",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*g\n  if t > 10 { eval theta = 2*theta }\n}",
+    ),
+    (
+        "eval that needs a gradient",
+        "optimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*g\n  eval theta = theta - lr*g\n}",
+    ),
+    (
+        "eval in a transform",
+        "transform Q()(g, theta, t) {\n  eval theta = g\n  2*g\n}\noptimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*Q()(g, theta, t)\n}",
+    ),
+    (
+        "eval of another shape",
+        "optimizer R(lr = 0.1)(theta: float[A, B], g, t) {\n  theta <- theta - lr*g\n  eval theta = transpose(theta)\n}",
+    ),
+    (
+        "an inner rule that is none",
+        "optimizer R(inner: optimizer)(theta, g, t) {\n  inner(theta, g, t)\n}\noptimizer S()(theta, g, t) {\n  R(0.1)(theta, g, t)\n}",
+    ),
+    (
+        "too few inputs for an inner rule",
+        "optimizer R(inner: optimizer = SGD(0.1))(theta, g, t) {\n  inner(theta, g)\n}",
+    ),
+    (
+        "a direction of another shape",
+        "optimizer R(lr = 0.1)(theta: float[A, B], g, t) {\n  theta <- theta - lr*hvp(transpose(g))\n}",
+    ),
+    (
+        "a group's norm outside a rule",
+        "fn size(x: float[..]) = all.norm(x)\noptimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*g\n}",
+    ),
+    ("a decomposition of a vector", "optimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*cholesky(g)\n}"),
+    ("a loop of run-time length", "optimizer R(lr = 0.1)(theta, g, t) {\n  for i in 0..t { theta <- theta - lr*g }\n}"),
+    ("observing a tensor", "optimizer R(lr = 0.1)(theta, g, t) {\n  observe g\n  theta <- theta - lr*g\n}"),
+    ("a parameter in a rule", "optimizer R(lr = 0.1)(theta, g, t) {\n  param w: float = 0\n  theta <- theta - lr*g\n}"),
+    ("a float where a count is wanted", "optimizer R(k: int = 2.5)(theta, g, t) {\n  theta <- theta - g/k\n}"),
+];
 
-/// What does not lower the loss, and why.
-const NO_DESCENT: &[(&str, &str)] =
-    &[("random_signs", "its result is a probe for a Hessian product, not a direction of descent")];
+/// Rules that mean something, but hardly what is wanted.
+const HINTS: &[&str] = &[
+    "optimizer R(lr = 0.1)(theta, g, t) {\n  state m = 0\n  m <- 0.9*m + g\n  theta <- theta - lr*g\n}",
+    "optimizer R(lr = 0.1)(theta, g, t) {\n  state m = 0\n  theta <- theta - lr*(g + m)\n}",
+    "optimizer R(lr = 0.1, beta = 0.9)(theta, g, t) {\n  theta <- theta - lr*g\n}",
+    "optimizer R(lr = 0.1, eps = 1e-45)(theta, g, t) {\n  theta <- theta - lr*g / (norm(g) + eps)\n}",
+    "optimizer R(lr = 0.1)(theta, g, t) {\n  state v = 0\n  v <- 0.9*v + 0.1*g^2\n  theta <- theta - lr*g / sqrt(v)\n}",
+    "optimizer R(lr = 0.1)(theta, g, t) {\n  let n = all.norm(g)\n  theta <- theta - lr*g / n\n}",
+    "optimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*sign(theta)\n}",
+];
 
-fn spread(stream: u32, count: usize, low: f64, high: f64) -> Vec<f64> {
-    let unit = |i: usize| f64::from(random_bits([stream, 9], 0, i as u32, 0)) / f64::from(u32::MAX);
-    (0..count).map(|i| low + (high - low) * unit(i)).collect()
-}
+/// Right rules, about which there is nothing to say.
+const QUIET: &[&str] = &[
+    "optimizer R(lr = 0.1, eps = 1e-8)(theta, g, t) {\n  state v = 0\n  v <- 0.9*v + 0.1*g^2\n  theta <- theta - lr*g / (sqrt(v / (1 - 0.9^t)) + eps)\n}",
+    "optimizer R(lr = 0.1)(theta, g, t) {\n  let n = all.norm(g)\n  let s = if n > 0 then lr / n else 0\n  theta <- theta - s*g\n}",
+    "optimizer R(inner: optimizer = SGD(0.1))(theta, g, t) {\n  state start = theta\n  inner(theta, g, t)\n  theta <- theta + 0.01*(start - theta)\n}",
+    "transform R()(g, theta, t) = rademacher(shape(theta))",
+];
 
-/// All rules: the name, and how a program writes it.
-fn rules() -> Vec<(String, String)> {
-    let all = doc::library(None).into_iter();
-    all.filter_map(|entry| match entry.def.kind {
-        DefKind::Optimizer => Some((entry.name().to_string(), format!("{}()", entry.name()))),
-        DefKind::Transform => Some((entry.name().to_string(), format!("{}() |> SGD(0.01)", entry.name()))),
-        _ => None,
-    })
-    .collect()
-}
-
-/// A network whose parameters have ranks 2, 1 and 3.
-fn program(rule: &str, float: DType) -> Program {
-    let name = rule.split('(').next().unwrap_or("");
-    let used = if name == "SGD" || !rule.contains("SGD") { name.to_string() } else { format!("{{{name}, SGD}}") };
+/// What the checker says about a file with this rule, and about a training with it.
+fn found(rule: &str) -> (SourceMap, Vec<Diagnostic>) {
+    let name = if rule.contains("optimizer S(") {
+        "S()"
+    } else if rule.contains("inner") {
+        "R(SGD(0.1))"
+    } else {
+        "R()"
+    };
     let text = format!(
-        "use losses.mse
-         use optimizers.{used}
-         model Net()(x: float[N, 3]) -> float[N] {{
-           param w: float[3, 4] = constant(0.3)
-           param b: float[4] = constant(0.1)
-           param c: float[2, 2, 1] = constant(0.2)
-           tanh(x @ w + b) @ reshape(c, [4])
-         }}
-         data given = synthetic.linear(rows = 8)
-         train run on given {{
-           batch = all
-           let net = Net()
-           step(x, y) {{ minimize mse(net(x), y) + 1e-4 * (l2(net) + l1(net)) with {rule} }}
-         }}"
+        "use layers.Dense\nuse optimizers.*\n{rule}\ndata points = synthetic.linear(rows = 64)\n\
+         train run() on points {{\n  let net = Dense(2)\n  \
+         step(x, y) {{ minimize mean((net(x)[.., 0] - y)^2) with {name} }}\n}}"
     );
-    let column = |name: &str, shape: Vec<usize>| Column { name: name.into(), is_float: true, shape, classes: None };
-    on_columns(&text, float, &[column("x", vec![3]), column("y", vec![])], 8)
-}
-
-/// The losses of a run from starting values that are the same for all rules, and the parameters at its end.
-fn losses(program: &Program, engine: &Engine, float: DType, steps: usize) -> (Vec<f64>, Vec<f64>) {
-    let x = Tensor::from_f64s(Type::new(float, vec![8, 3]), &spread(1, 24, -1.0, 1.0));
-    let y = Tensor::from_f64s(Type::new(float, vec![8]), &spread(2, 8, 1.0, 2.0));
-    let mut run = Run::new(program, engine);
-    for (k, (path, size)) in [("net.w", 12), ("net.b", 4), ("net.c", 4)].into_iter().enumerate() {
-        run.set(path, &spread(10 + k as u32, size, -0.5, 0.5));
+    let mut sources = SourceMap::new();
+    let file = sources.add("rule.opt", text);
+    let (modules, mut diags) = sema::load(&mut sources, file, false, &|_| Err("no files".into()));
+    diags.extend(sema::resolve::resolve(&modules));
+    diags.extend(sema::lint::lint(&modules));
+    let column = |name: &str, shape: &[usize]| Column {
+        name: name.into(),
+        is_float: true,
+        shape: shape.to_vec(),
+        classes: None,
+    };
+    let schema = Schema { columns: vec![column("x", &[3]), column("y", &[])], train_rows: 64, test_rows: 0 };
+    let options = BuildOptions { float: DType::F32, schema: &|_| Ok(schema.clone()), overrides: vec![] };
+    let shared = Arc::new(sources.clone());
+    for train in modules.trains() {
+        if let Err(more) = sema::program(&modules, &shared, train, &options) {
+            for d in more {
+                if !diags.iter().any(|known| known.code == d.code && known.primary() == d.primary()) {
+                    diags.push(d);
+                }
+            }
+        }
     }
-    let all = (0..steps).map(|_| run.step(&[("x", &x), ("y", &y)])["loss"]).collect();
-    let end = ["net.w", "net.b", "net.c"].into_iter().flat_map(|path| run.get(path)).collect();
-    (all, end)
-}
-
-fn apart(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f64::max)
+    (sources, diags)
 }
 
 #[test]
-fn every_rule_runs_alike_and_lowers_the_loss() {
-    let mut failures = vec![];
-    for (name, rule) in rules() {
-        let exact = program(&rule, DType::F64);
-        let (interpreted, at) = losses(&exact, &INTERPRETER, DType::F64, 5);
-        let (_, compiled_at) = losses(&exact, &COMPILED, DType::F64, 5);
-        let d = apart(&at, &compiled_at);
-        if d.is_nan() || d > 1e-9 {
-            failures.push(format!("{name}: after 5 steps the parameters differ by {d:.1e} between the engines"));
-        }
-        if interpreted.iter().chain(&at).any(|v| !v.is_finite()) {
-            failures.push(format!("{name}: not finite: {interpreted:?}"));
-        }
-        let (all, _) = losses(&exact, &COMPILED, DType::F64, STEPS);
-        let excused = NO_DESCENT.iter().any(|(n, _)| *n == name);
-        if !excused && (all[STEPS - 1].is_nan() || all[STEPS - 1] >= all[0]) {
-            failures.push(format!("{name}: the loss went from {} to {}", all[0], all[STEPS - 1]));
-        }
-        let single = program(&rule, DType::F32);
-        let (short, _) = losses(&single, &COMPILED, DType::F32, 5);
-        if short.iter().any(|v| !v.is_finite()) {
-            failures.push(format!("{name}: not finite in f32: {short:?}"));
-        }
+fn each_mistake_in_a_rule_has_its_message() {
+    let mut all = String::new();
+    for (what, rule) in MISTAKES {
+        let (sources, diags) = found(rule);
+        assert!(diags.iter().any(Diagnostic::is_error), "{what}: no mistake found");
+        all += &format!("--- {what}\n{}\n", render(&sources, &diags, false));
     }
-    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    insta::assert_snapshot!(all);
 }
 
 #[test]
-fn the_library_is_large_and_each_rule_has_its_paper() {
-    let all = doc::library(None);
-    let rules: Vec<_> = all.iter().filter(|e| matches!(e.def.kind, DefKind::Optimizer | DefKind::Transform)).collect();
-    assert!(rules.len() >= 130, "{} rules", rules.len());
-    for entry in &rules {
-        assert!(!entry.doc.is_empty(), "{} has no text", entry.name());
-        let formula = latex::definition(&entry.def);
-        assert!(formula.contains('&'), "{}: {formula}", entry.name());
-        let missing =
-            entry.def.kind == DefKind::Optimizer && !entry.parts().iter().any(|p| matches!(p, doc::Part::Equation(_)));
-        assert!(!missing, "{} has no equation", entry.name());
+fn likely_mistakes_are_hinted_at() {
+    let mut all = String::new();
+    for rule in HINTS {
+        let (sources, diags) = found(rule);
+        assert!(!diags.is_empty() && !diags.iter().any(Diagnostic::is_error), "{rule}");
+        all += &format!("{}\n", render(&sources, &diags, false));
+    }
+    for rule in QUIET.iter().filter(|r| r.starts_with("optimizer")) {
+        let (sources, diags) = found(rule);
+        assert!(diags.is_empty(), "{}", render(&sources, &diags, false));
+    }
+    insta::assert_snapshot!(all);
+}
+
+/// Kernels and library calls of a rule's update of these tensors.
+fn passes(rule: &str, shapes: &[Vec<usize>]) -> usize {
+    let mut session = Session::new();
+    let program = session.update(rule, shapes, DType::F32);
+    let program = program.unwrap_or_else(|d| panic!("{rule}: {}", render(&session.sources, &d, false)));
+    let graph = program.graphs.step(1).expect("a step");
+    let options = Options { threads: 1, ..Options::default() };
+    let Ok(compiled) = Compiled::new(&simplify(graph), &options) else { panic!("{rule} does not compile") };
+    compiled.instructions().len()
+}
+
+/// Elementwise rules are one pass over memory whatever the number of tensors; those with a number from all tensors
+/// take one or two more.
+#[test]
+fn the_number_of_passes_does_not_grow_with_the_number_of_tensors() {
+    let few = vec![vec![64, 32], vec![32]];
+    let many: Vec<Vec<usize>> = (1..20).map(|k| vec![k, 16]).collect();
+    for (rule, most) in [
+        ("AdamW()", 1),
+        ("Lion()", 1),
+        ("Lookahead(Adam())", 1),
+        ("MultiSteps(Adam())", 1),
+        ("ScheduleFreeAdamW()", 2),
+        ("clip_by_global_norm(1.0) |> AdamW()", 2),
+        ("EMA(clip_by_global_norm(1.0) |> Adam())", 2),
+    ] {
+        let (a, b) = (passes(rule, &few), passes(rule, &many));
+        assert!(a <= most && b <= most, "{rule}: {a} and {b} passes, expected at most {most}");
     }
 }
 
-/// Each definition of the library, of any kind, has a form in LaTeX whose brackets match.
 #[test]
-fn latex_is_well_formed() {
-    for entry in doc::library(None) {
-        let formula = latex::definition(&entry.def);
-        let count = |pattern: &str| formula.matches(pattern).count();
-        let name = entry.name();
-        assert_eq!(count("{"), count("}"), "{name}: {formula}");
-        assert_eq!(count("\\left"), count("\\right"), "{name}: {formula}");
-        assert_eq!(count("\\begin{cases}"), count("\\end{cases}"), "{name}: {formula}");
-        assert!(!formula.contains("_{}") && !formula.contains("^{}"), "{name}: {formula}");
+fn evaluation_uses_its_own_parameters() {
+    let text = "use optimizers.SGD
+        optimizer Twice(inner: optimizer)(theta, g, t) {
+          inner(theta, g, t)
+          eval theta = 2*theta
+        }
+        model Net()(x: float[N]) -> float {
+          param w: float[1] = ones
+          mean(x*w[0])
+        }
+        data given = synthetic.linear(rows = 2)
+        train run on given {
+          batch = all
+          let net = Net()
+          step(x) { minimize net(x) with Twice(SGD(0.5)) }
+        }";
+    let column = Column { name: "x".into(), is_float: true, shape: vec![], classes: None };
+    let program = on_columns(text, DType::F64, &[column], 2);
+    for engine in ENGINES {
+        let mut run = Run::new(&program, engine);
+        let x = Tensor::from_f64s(Type::new(DType::F64, vec![2]), &[1.0, 3.0]);
+        // Before the first step they are those that are trained.
+        assert_eq!(run.eval(&[("x", &x)])["loss"], 2.0);
+        run.step(&[("x", &x)]);
+        assert_eq!(run.get("net.w"), [0.0]);
+        run.step(&[("x", &x)]);
+        assert_eq!(run.get("net.w"), [-1.0]);
+        assert_eq!(run.eval(&[("x", &x)])["loss"], -4.0);
+        assert_eq!(run.weights()["net.w"], [-2.0]);
     }
 }
 
+/// Whole-group values in rules that work tensor by tensor are those of the rules over the arena.
 #[test]
-fn formulas_read_like_the_papers() {
-    for name in ["AdamW", "SGD", "NAdam", "Lion", "LAMB", "Adan", "Lookahead", "AdaBound", "SAM", "clip_by_global_norm"]
-    {
-        let entries = doc::library(Some(name));
-        assert_snapshot!(format!("latex_{name}"), latex::definition(&entries[0].def));
+fn rounds_and_the_arena_agree() {
+    let flat = "optimizer R()(theta, g, t) {
+        all state far: float = 0
+        state start = theta
+        far <- maximum(far, all.norm(theta - start)) + 0.1
+        let e = 0.1*g / (all.norm(g) + 1e-12)
+        let d = grad_at(theta + e) + 0.01*hvp(g) + all.mean(g)*g + all.max(abs(g))*g
+        theta <- theta - 0.1*far*d
+      }";
+    // Asking for the rank makes it a rule of each tensor's own.
+    let each = flat.replace("state start = theta", "state start = theta*rank(theta) / rank(theta)");
+    let mut results: Vec<Vec<f64>> = vec![];
+    for rule in [flat.to_string(), each] {
+        let text = format!(
+            "{rule}
+             model Net()(x: float[N, D]) -> float[N] {{
+               param a: float[D, 4] = ones
+               param b: float[4] = ones
+               sum(tanh(x @ a + b), axis = 1)
+             }}
+             data given = synthetic.linear(rows = 4)
+             train run on given {{
+               batch = all
+               let net = Net()
+               step(x) {{ minimize mean(net(x)^2) with R() }}
+             }}"
+        );
+        let column = Column { name: "x".into(), is_float: true, shape: vec![3], classes: None };
+        let program = on_columns(&text, DType::F64, &[column], 4);
+        for engine in ENGINES {
+            let mut run = Run::new(&program, engine);
+            let values: Vec<f64> = (0..12).map(|k| f64::from(k * 7 % 5) / 5.0 - 0.4).collect();
+            let x = Tensor::from_f64s(Type::new(DType::F64, vec![4, 3]), &values);
+            for _ in 0..3 {
+                run.step(&[("x", &x)]);
+            }
+            results.push([run.get("net.a"), run.get("net.b")].concat());
+        }
+    }
+    for other in &results[1..] {
+        let gap = other.iter().zip(&results[0]).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(gap < 1e-12, "{gap}");
     }
 }

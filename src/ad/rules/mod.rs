@@ -92,6 +92,7 @@ pub fn vjp(b: &mut Builder, id: NodeId, node: &Node, ct: NodeId, needs: &[bool])
         | Op::BitsToUnit
         | Op::StopGradient
         | Op::ArgReduce { .. }
+        | Op::Decompose(_)
         | Op::ArgSort { .. } => missing(node),
     }
 }

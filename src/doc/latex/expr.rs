@@ -1,6 +1,6 @@
 //! Expressions as LaTeX: fractions for quotients, roots, norms and brackets where the paper has them.
 
-use super::scope::Scope;
+use super::scope::{Scope, is_about_shape};
 use crate::syntax::ast::{Arg, BinOp, Block, Expr, ExprKind, IndexItem, StmtKind, UnOp};
 
 /// How tightly a piece of LaTeX holds together.
@@ -30,8 +30,13 @@ fn atom(text: impl Into<String>) -> Piece {
     piece(text, Binds::Atom)
 }
 
+/// Brackets that grow only around what is tall.
 fn brackets(text: &str) -> String {
-    format!("\\left({text}\\right)")
+    let tall = ["\\frac", "\\sum", "\\begin", "\\left", "\\sqrt"];
+    match tall.iter().any(|t| text.contains(t)) {
+        true => format!("\\left({text}\\right)"),
+        false => format!("({text})"),
+    }
 }
 
 /// An expression, with names as the scope writes them.
@@ -46,6 +51,9 @@ fn at_least(e: &Expr, least: Binds, scope: &Scope) -> String {
 }
 
 fn of(e: &Expr, scope: &Scope) -> Piece {
+    if is_about_shape(e) && !scope.bare {
+        return of(e, &Scope { bare: true, ..scope.clone() });
+    }
     match &e.kind {
         ExprKind::Int(n) => number(*n as f64),
         ExprKind::Float(x) => number(*x),
@@ -264,7 +272,7 @@ fn function(name: &str, inputs: &[&Expr], named: &[&Arg], scope: &Scope) -> Piec
         ("clamp", _) => atom(format!("\\operatorname{{clip}}{}", brackets(&with_named(inputs, named, scope)))),
         ("maximum" | "max", _) => atom(format!("\\max{subscript}{}", brackets(&inside()))),
         ("minimum" | "min", _) => atom(format!("\\min{subscript}{}", brackets(&inside()))),
-        ("where", [c, a, b]) => cases(&[(latex(a, scope), latex(c, scope))], &latex(b, scope)),
+        ("where", [c, a, b]) => chosen(c, a, b, scope),
         ("float", [x]) if is_condition(x) => atom(format!("\\mathbb{{1}}\\left[{}\\right]", latex(x, scope))),
         ("float" | "stop_gradient", [x]) => of(x, scope),
         // Shapes are what the symbols have already; formulas do not show how numbers lie.
@@ -345,6 +353,20 @@ fn choice(cond: &Expr, then: &Block, otherwise: Option<&Block>, scope: &Scope) -
         }
     }
     cases(&rows, "\\cdots")
+}
+
+/// `where(c, a, where(d, b, x))` is one list of cases.
+fn chosen(c: &Expr, a: &Expr, b: &Expr, scope: &Scope) -> Piece {
+    let mut rows = vec![(latex(a, scope), latex(c, scope))];
+    let mut rest = b;
+    while let ExprKind::Call(f, args) = &rest.kind
+        && matches!(&f.kind, ExprKind::Name(n) if n == "where")
+        && let [c, a, b] = &args[..]
+    {
+        rows.push((latex(&a.value, scope), latex(&c.value, scope)));
+        rest = &b.value;
+    }
+    cases(&rows, &latex(rest, scope))
 }
 
 fn cases(rows: &[(String, String)], otherwise: &str) -> Piece {

@@ -98,7 +98,9 @@ impl Writer<'_> {
                 scope.starting = true;
                 // A value that is made in the step is written out where it is made.
                 let value = latex(decl.value.as_ref()?, &scope);
-                Some(format!("{} = {value}", scope.written(&decl.name.name).0))
+                let name = scope.written(&decl.name.name).0;
+                // `state theta0 = theta` only says what the name says.
+                (name != value).then(|| format!("{name} = {value}"))
             })
             .collect();
         if !starts.is_empty() {
@@ -189,6 +191,12 @@ impl Writer<'_> {
 
     /// The value of the definition, or a rule that is called for its effect.
     fn expression(&mut self, e: &Expr, last: bool) {
+        if let ExprKind::Call(f, _) = &e.kind
+            && matches!(&f.kind, ExprKind::Name(n) if n == "assert")
+        {
+            // A check of shapes is no part of the formula.
+            return;
+        }
         let text = latex(e, &self.scope);
         if let ExprKind::Call(_, args) = &e.kind
             && self.def.kind == DefKind::Optimizer
@@ -204,6 +212,7 @@ impl Writer<'_> {
             return self.row(text, "", false);
         }
         let left = match (last, self.def.kind) {
+            (true, DefKind::Transform) if self.scope.has("u") => "u'_t".to_string(),
             (true, DefKind::Transform) => "u_t".to_string(),
             (true, _) => self.head(),
             (false, _) => "\\text{result}".to_string(),

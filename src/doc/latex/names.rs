@@ -52,6 +52,7 @@ const USUAL: &[(&str, &str)] = &[
     ("lambd", "lambda"),
     ("momentum", "mu"),
     ("dampening", "tau"),
+    ("momentum_decay", "psi"),
 ];
 
 const ACCENTS: &[(&str, &str)] = &[("hat", "\\hat"), ("bar", "\\bar"), ("tilde", "\\tilde"), ("dot", "\\dot")];

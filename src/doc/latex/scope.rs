@@ -35,6 +35,8 @@ pub struct Scope {
     pub timed: bool,
     /// Before the first step: carried values have the index 0, what is made the index 1.
     pub starting: bool,
+    /// Inside `shape(theta)`: shapes are the same in all steps.
+    pub bare: bool,
 }
 
 impl Scope {
@@ -42,7 +44,7 @@ impl Scope {
         let timed = matches!(def.kind, DefKind::Optimizer | DefKind::Transform);
         let mut taken: Vec<String> = def.hypers.iter().chain(&def.inputs).map(|p| p.name.name.clone()).collect();
         declared(&def.body, &mut taken);
-        let mut scope = Scope { names: HashMap::new(), taken, timed, starting: false };
+        let mut scope = Scope { names: HashMap::new(), taken, timed, starting: false, bare: false };
         for hyper in &def.hypers {
             scope.add(&hyper.name.name, Role::Constant, false);
             if let Some(name) = scope.names.get_mut(&hyper.name.name) {
@@ -77,6 +79,11 @@ impl Scope {
         self.names.insert(name.to_string(), entry);
     }
 
+    /// Whether the definition has this name anywhere.
+    pub fn has(&self, name: &str) -> bool {
+        self.taken.iter().any(|t| t == name)
+    }
+
     pub fn knows(&self, name: &str) -> bool {
         self.names.contains_key(name)
     }
@@ -100,6 +107,7 @@ impl Scope {
             if let ExprKind::Name(name) = &inner.kind {
                 found |= self.names.get(name).is_some_and(|n| n.role != Role::Constant);
             }
+            !is_about_shape(inner)
         });
         found
     }
@@ -131,6 +139,7 @@ impl Scope {
             return (symbol.at(None), symbol.has_superscript());
         };
         let time = match (known.role, self.starting) {
+            _ if self.bare => None,
             (Role::Constant | Role::Time, _) => None,
             (Role::Carried, true) => Some("0"),
             (Role::Made, true) => Some("1"),
@@ -160,8 +169,10 @@ impl Scope {
             ExprKind::Call(f, args) => match &f.kind {
                 // Reductions of a whole tensor are numbers.
                 ExprKind::Name(n)
-                    if ["sum", "mean", "norm", "rms", "dot", "std", "variance", "size", "rank", "max", "min"]
-                        .contains(&n.as_str()) =>
+                    if [
+                        "sum", "mean", "norm", "rms", "dot", "std", "variance", "size", "rank", "shape", "max", "min",
+                    ]
+                    .contains(&n.as_str()) =>
                 {
                     args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.name == "axis"))
                 }
@@ -200,9 +211,19 @@ pub fn each_stmt<'a>(block: &'a Block, visit: &mut impl FnMut(&'a Stmt)) {
     }
 }
 
-/// All expressions inside `e`, itself included.
-pub fn walk<'a>(e: &'a Expr, visit: &mut impl FnMut(&'a Expr)) {
-    visit(e);
+/// `rank(theta)`, `shape(theta)`, `size(theta)`: known before the first step.
+pub fn is_about_shape(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Call(f, _) => matches!(&f.kind, ExprKind::Name(n) if ["rank", "shape", "size"].contains(&n.as_str())),
+        _ => false,
+    }
+}
+
+/// All expressions inside `e`, itself included, as far as `visit` wants to go on.
+fn walk<'a>(e: &'a Expr, visit: &mut impl FnMut(&'a Expr) -> bool) {
+    if !visit(e) {
+        return;
+    }
     match &e.kind {
         ExprKind::List(items) | ExprKind::Tuple(items) => items.iter().for_each(|i| walk(i, visit)),
         ExprKind::Unary(_, x) | ExprKind::Field(x, _) | ExprKind::Index(x, _) => walk(x, visit),

@@ -128,7 +128,12 @@ pub fn assign(fused: &Fused) -> Destinations {
 /// Whether the unit that makes `id` may write it over `input`: it reads each element of the input, if at all, only in
 /// the moment in which it writes the same element, or in an earlier pass over the same row (a task owns whole rows, and
 /// writes over anything that it may have read come in the last pass).
+///
+/// The parts of a concatenation are written by many units at many times, before others have read the old value: never.
 fn in_unit_safe(fused: &Fused, id: NodeId, input: usize) -> bool {
+    if fused.classes[id.index()] == Class::Concat {
+        return false;
+    }
     let Some(unit) = fused.units.iter().find(|u| u.roots.contains(&id)) else { return false };
     let is_input = |n: &NodeId| matches!(fused.graph.node(*n).op, Op::Input(k) if k == input);
     if !unit.reads.iter().any(is_input) {

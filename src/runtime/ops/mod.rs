@@ -1,10 +1,12 @@
 //! Library calls: operations that are loops of their own and not part of a kernel.
 //!
 //! * [`product`]: general dot products on a GEMM crate
+//! * [`matrix`]: decompositions
 //! * [`movement`]: gather, pad, concatenate, repeat over segments: bytes that move
 //! * [`arithmetic`]: scatter-add, cumulative and segmented reductions, sorting
 
 pub mod arithmetic;
+pub mod matrix;
 pub mod movement;
 pub mod product;
 
@@ -16,6 +18,7 @@ use crate::runtime::pool::Pool;
 #[derive(Clone, Debug)]
 pub enum Call {
     Product(product::Product),
+    Matrix(matrix::Matrix),
     Movement(movement::Movement),
     Arithmetic(arithmetic::Arithmetic),
 }
@@ -38,6 +41,7 @@ impl Call {
                 let (lhs, rhs) = (strided(graph, node.args[0]), strided(graph, node.args[1]));
                 Call::Product(product::Product::new(node.ty.dtype, &axes, &lhs, &rhs))
             }
+            Op::Decompose(kind) => Call::Matrix(matrix::Matrix::new(graph, id, *kind)),
             _ => match movement::Movement::new(graph, id) {
                 Some(movement) => Call::Movement(movement),
                 None => Call::Arithmetic(arithmetic::Arithmetic::new(graph, id)),
@@ -53,6 +57,7 @@ impl Call {
         unsafe {
             match self {
                 Call::Product(product) => product.run(pool, args[0], args[1], out),
+                Call::Matrix(matrix) => matrix.run(args, out),
                 Call::Movement(movement) => movement.run(pool, args, out),
                 Call::Arithmetic(arithmetic) => arithmetic.run(pool, args, out),
             }

@@ -5,7 +5,7 @@ use super::dims::MAX_SIZE;
 use super::ops::Operand;
 use super::{Elab, Failed, R};
 use crate::diag::{error, suggest};
-use crate::ir::op::Hint;
+use crate::ir::op::{Decomposition, Hint};
 use crate::ir::{ArgKind, DType, InputKind, Op, ReduceKind};
 use crate::sema::builtins::Builtin;
 use crate::sema::value::{Axes, Layout, Tensor, Value};
@@ -204,6 +204,7 @@ impl Elab<'_> {
             Builtin::Reduce(kind) => self.reduce(b, kind, args, span),
             Builtin::GroupReduce(_) | Builtin::GroupMean | Builtin::GroupNorm => self.group_reduce(b, args, span),
             Builtin::GradAt | Builtin::Hvp => self.second_order(b, args, span),
+            Builtin::Decompose(kind) => self.decompose(b, kind, args, span),
             Builtin::Arg(kind) => self.arg_reduce(b, kind, args, span),
             Builtin::Cumulative(kind) => {
                 let mut t = self.take(b, args, &["x", "axis", "reverse"], span)?;
@@ -420,6 +421,30 @@ impl Elab<'_> {
         let mut build = self.build(span);
         x.node = if keep { build.reduce_keep(kind, x.node, &axes) } else { build.reduce(kind, x.node, &axes) };
         Ok(Value::Tensor(x))
+    }
+
+    /// Of the last two axes. `eigh` gives a tuple of values and vectors.
+    fn decompose(&mut self, b: Builtin, kind: Decomposition, args: Vec<Argument>, span: Span) -> R<Value> {
+        let names: &'static [&'static str] = if kind == Decomposition::Solve { &["a", "b"] } else { &["a"] };
+        let mut t = self.take(b, args, names, span)?;
+        let mut operands = vec![];
+        for _ in names {
+            let x = self.required(&mut t)?;
+            operands.push(self.tensor_of_type(x.value, self.float, x.span)?);
+            self.shape_of(operands[operands.len() - 1])?;
+        }
+        let made = self.push(Op::Decompose(kind), &operands, span)?;
+        let (Value::Tensor(all), Decomposition::Eigh) = (&made, kind) else { return Ok(made) };
+        let shape = self.shape_of(*all)?;
+        let axis = shape.len() - 2;
+        let mut build = self.build(span);
+        let values = build.slice_axis(all.node, axis, 0, 1);
+        let mut flat = shape.clone();
+        flat.remove(axis);
+        let values = build.reshape(values, &flat);
+        let vectors = build.slice_axis(all.node, axis, 1, shape[axis]);
+        let pair = [values, vectors].map(|node| Value::Tensor(Tensor::plain(node)));
+        Ok(Value::Tuple(std::rc::Rc::new(pair.to_vec())))
     }
 
     fn arg_reduce(&mut self, b: Builtin, kind: ArgKind, args: Vec<Argument>, span: Span) -> R<Value> {

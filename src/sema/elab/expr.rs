@@ -77,6 +77,9 @@ impl Elab<'_> {
             "training" => return Ok(Value::Bool(self.training)),
             "all" => return Ok(Value::Axes(Axes::All)),
             "but_last" => return Ok(Value::Axes(Axes::ButLast)),
+            // Weights are [in, out]; those of convolutions [height, width, in, out].
+            "in" => return Ok(Value::Axes(Axes::ButLast)),
+            "out" => return Ok(Value::Int(-1)),
             "loss" if self.in_update() => {
                 if let Some(objective) = &self.rule.objective {
                     return Ok(Value::Tensor(Tensor::plain(objective.loss)));

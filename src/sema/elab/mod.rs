@@ -105,6 +105,8 @@ pub struct ParamSlot {
     pub span: Span,
     /// The call of the layer that made it.
     pub made_at: Span,
+    /// The name of that layer: `Dense`.
+    pub layer: String,
 }
 
 /// Whose state it is.

@@ -17,6 +17,21 @@ use crate::source::Span;
 use crate::syntax::ast::{DefKind, Expr, ExprKind, Minimize};
 use std::sync::Arc;
 
+/// What a parameter is for, as `over … where role == …` may ask.
+pub const ROLES: &[&str] = &["weight", "bias", "norm", "embedding"];
+
+/// By the layer that made it: embeddings and normalisations by the layer's name; other vectors are biases.
+fn role(layer: &str, path: &str, rank: usize) -> &'static str {
+    let layer = layer.to_lowercase();
+    let name = path.rsplit('.').next().unwrap_or(path).to_lowercase();
+    match rank {
+        _ if layer.contains("embed") || name.contains("embed") => "embedding",
+        _ if layer.contains("norm") => "norm",
+        0 | 1 => "bias",
+        _ => "weight",
+    }
+}
+
 impl Elab<'_> {
     pub fn in_update(&self) -> bool {
         self.flat.is_some() || self.update_shape.is_some()
@@ -47,6 +62,7 @@ impl Elab<'_> {
             let name = self.name_rule(&rule);
             specs.push(GroupSpec { name, params, rule, span: group.optimizer.span });
         }
+        self.check_gaps(m, &specs)?;
         self.steps.push(Minimized { loss: loss.node, loss_span: m.loss.span, groups: specs });
         Ok(Value::Unit)
     }
@@ -158,6 +174,14 @@ impl Elab<'_> {
         self.define("shape", Value::shape(&shape));
         self.define("name", Value::Str(path.rsplit('.').next().unwrap_or(path).into()));
         self.define("path", Value::Str(path.into()));
+        let slot = &self.params[path];
+        let role = role(&slot.layer, path, shape.len());
+        let layer = slot.layer.clone();
+        self.define("layer", Value::Str(layer.into()));
+        self.define("role", Value::Str(role.into()));
+        for role in ROLES {
+            self.define(role, Value::Str((*role).into()));
+        }
         let value = self.expr(filter);
         self.frame().scopes.pop();
         match value? {
@@ -170,6 +194,25 @@ impl Elab<'_> {
                 ))
             }
         }
+    }
+
+    /// Rules for parts that are chosen by a condition leave none of the whole out.
+    fn check_gaps(&mut self, m: &Minimize, specs: &[GroupSpec]) -> R<()> {
+        for group in &m.groups {
+            let (Some(over), Some(filter)) = (&group.over, &group.filter) else { continue };
+            let all = self.group_params(Some(over), None, &[], filter.span)?;
+            let groups: Vec<&GroupSpec> = specs.iter().chain(self.steps.iter().flat_map(|s| &s.groups)).collect();
+            let left: Vec<String> = all.into_iter().filter(|p| !groups.iter().any(|g| g.params.contains(p))).collect();
+            if let Some(first) = left.first() {
+                let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
+                return Err(self.fail(
+                    error("E0306", format!("no rule trains '{first}'{more}"))
+                        .at(filter.span, "this condition leaves it out")
+                        .help("name a rule for what is left: `…, rest with …`"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn check_overlap(&mut self, params: &[String], specs: &[GroupSpec], at: Span) -> R<()> {
@@ -301,6 +344,7 @@ impl Elab<'_> {
             other => other.clone(),
         };
         match self.apply_callee(rule, args, span)? {
+            Value::Tensor(t) if t.node == theta.node && !self.evaluating => Err(self.unchanged(spec)),
             Value::Tensor(t) if self.evaluating => Ok(Tensor { node: self.rule.evaluated.unwrap_or(t.node), ..t }),
             Value::Tensor(t) => Ok(t),
             other => {
@@ -309,6 +353,32 @@ impl Elab<'_> {
                     .fail(error("E0204", format!("the rule leaves {found} in the parameter")).at(span, "this rule")))
             }
         }
+    }
+
+    /// A rule that leaves the parameter as it is.
+    fn unchanged(&mut self, spec: &GroupSpec) -> super::Failed {
+        let def = match &spec.rule {
+            Value::Def(def) => Some(self.modules.def(*def)),
+            Value::Instance(i) => Some(self.modules.def(i.def)),
+            Value::Chain(parts) => match &parts[parts.len() - 1] {
+                Value::Def(def) => Some(self.modules.def(*def)),
+                Value::Instance(i) => Some(self.modules.def(i.def)),
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some(input) = def.and_then(|d| d.inputs.first()) else {
+            return self.fail(error("E0218", "the rule has no input to update").at(spec.span, "this rule"));
+        };
+        let name = input.name.name.clone();
+        let mut d = error("E0218", format!("the rule never updates '{name}'"))
+            .at(input.name.span, "it ends as it began")
+            .at(spec.span, "used here")
+            .help(format!("write `{name} <- {name} - …`"));
+        if let (Some(path), Some(shape)) = (self.group_paths.get(self.rule.tensor), &self.update_shape) {
+            d = d.note(format!("for '{path}', whose shape is {shape:?}"));
+        }
+        self.fail(d)
     }
 
     pub fn report(&mut self, items: &[Expr]) -> R<Value> {

@@ -178,10 +178,10 @@ impl Elab<'_> {
         } else {
             self.graph.add_input(path, ty.clone(), InputKind::Param, span)
         };
-        self.params.insert(
-            path.to_string(),
-            ParamSlot { node, ty, init, span, made_at: self.frames.last().map_or(span, |f| f.called_at) },
-        );
+        let (made_at, layer) = self.frames.last().map_or((span, String::new()), |f| {
+            (f.called_at, f.title.rsplit(' ').next().unwrap_or_default().to_string())
+        });
+        self.params.insert(path.to_string(), ParamSlot { node, ty, init, span, made_at, layer });
         Ok(node)
     }
 

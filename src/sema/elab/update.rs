@@ -58,7 +58,10 @@ impl Elab<'_> {
             let (path, ty) = (format!("tensor{k}"), Type::new(self.float, shape.clone()));
             total += ty.elements();
             let node = self.graph.add_input(&path, ty.clone(), InputKind::Param, span);
-            self.params.insert(path, ParamSlot { node, ty, init: Value::Float(1.0), span, made_at: Span::default() });
+            self.params.insert(
+                path,
+                ParamSlot { node, ty, init: Value::Float(1.0), span, made_at: Span::default(), layer: String::new() },
+            );
         }
         let name = self.name_rule(&value);
         let spec = GroupSpec { name, params: self.params.keys().cloned().collect(), rule: value, span };
