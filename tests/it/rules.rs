@@ -115,10 +115,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "a direction of another shape",
         "optimizer R(lr = 0.1)(theta: float[A, B], g, t) {\n  theta <- theta - lr*hvp(transpose(g))\n}",
     ),
-    (
-        "a group's norm outside a rule",
-        "fn size(x: float[..]) = all.norm(x)\noptimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*g\n}",
-    ),
+    ("a sum of true and false", "optimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*all.sum(g > 0)*g\n}"),
     ("a decomposition of a vector", "optimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*cholesky(g)\n}"),
     ("a loop of run-time length", "optimizer R(lr = 0.1)(theta, g, t) {\n  for i in 0..t { theta <- theta - lr*g }\n}"),
     ("observing a tensor", "optimizer R(lr = 0.1)(theta, g, t) {\n  observe g\n  theta <- theta - lr*g\n}"),
@@ -283,7 +280,7 @@ fn rounds_and_the_arena_agree() {
         state start = theta
         far <- maximum(far, all.norm(theta - start)) + 0.1
         let e = 0.1*g / (all.norm(g) + 1e-12)
-        let d = grad_at(theta + e) + 0.01*hvp(g) + all.mean(g)*g + all.max(abs(g))*g
+        let d = loss_at(theta - e)/loss*grad_at(theta + e) + 0.01*hvp(g) + all.mean(g)*g + all.max(abs(g))*g
         theta <- theta - 0.1*far*d
       }";
     // Asking for the rank makes it a rule of each tensor's own.
