@@ -5,9 +5,10 @@
 #
 # PEERS is the folder with the peers' scripts. BENCH_PYTHON: the interpreter that has them installed (default: python3).
 # THREADS (default "1 2"), ROUNDS (default 3), EXTRA (protocol; default short chunks), OUT (lines of JSON, appended).
+# COMPILE=1 adds torch.compile, which takes up to minutes before each first step.
 set -eu
 if [ $# -lt 1 ]; then
-    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    sed -n '2,8s/^# \{0,1\}//p' "$0"
     exit 2
 fi
 peers=$1
@@ -54,6 +55,9 @@ for workload in "$@"; do
                     opt_sgd* | opt_adam_* | opt_adamw*)
                         once torch-fused "$python" "$peers/torch_bench.py" "$workload" --threads "$n" --mode fused ;;
                 esac
+                if [ -n "${COMPILE:-}" ]; then
+                    once torch-compile "$python" "$peers/torch_bench.py" "$workload" --threads "$n" --mode compile
+                fi
             fi
             if has jax; then
                 once jax "$python" "$peers/jax_bench.py" "$workload" --threads "$n" --mode jit

@@ -134,6 +134,11 @@ impl Session {
         Ok(())
     }
 
+    /// Makes a text of [`Session::sources`] the one that the following calls are about.
+    pub fn show(&mut self, file: FileId) {
+        self.main = Some(file);
+    }
+
     /// The text of the open file.
     pub fn text(&self) -> &str {
         self.main.map_or("", |file| &self.sources.file(file).text)

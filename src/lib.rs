@@ -16,6 +16,7 @@
 //! * [`linalg`]: decompositions of matrices, for both
 //! * [`interp`]: the slow, obvious interpreter of the IR
 //! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
+//! * [`doc`]: what the library says about a definition, and its formula in LaTeX
 //! * [`cli`]: all printing; [`bench`]: measurements
 
 pub mod ad;
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod codegen;
 pub mod data;
 pub mod diag;
+pub mod doc;
 pub mod driver;
 pub mod interp;
 pub mod ir;

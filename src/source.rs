@@ -1,10 +1,21 @@
 //! Source texts and places in them. Every AST node, IR node and diagnostic carries a [`Span`].
 
+use crate::stdlib;
 use std::collections::HashMap;
 
 /// Index of a text in a [`SourceMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct FileId(pub u32);
+
+/// Ids from here on are the files of the embedded library, in every map.
+const LIBRARY: u32 = 1 << 31;
+
+impl FileId {
+    /// A file of the library, by its place in [`stdlib::MODULES`].
+    pub fn library(file: usize) -> FileId {
+        FileId(LIBRARY + file as u32)
+    }
+}
 
 /// A range of bytes in one source text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -37,6 +48,12 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
+    pub fn new(name: String, text: String) -> SourceFile {
+        let mut line_starts = vec![0];
+        line_starts.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i as u32 + 1));
+        SourceFile { name, text, line_starts }
+    }
+
     /// Index (from 0) of the line that holds a byte.
     pub fn line_of(&self, byte: usize) -> usize {
         self.line_starts.partition_point(|start| *start as usize <= byte).saturating_sub(1)
@@ -50,7 +67,7 @@ impl SourceFile {
     }
 }
 
-/// All texts of a session.
+/// All texts of a session: what was added, and the library's.
 #[derive(Clone, Debug, Default)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
@@ -64,17 +81,18 @@ impl SourceMap {
 
     /// Adds a text; a text of the same name is shadowed by the new one.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
-        let (name, text) = (name.into(), text.into());
-        let mut line_starts = vec![0];
-        line_starts.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i as u32 + 1));
+        let file = SourceFile::new(name.into(), text.into());
         let id = FileId(self.files.len() as u32);
-        self.by_name.insert(name.clone(), id);
-        self.files.push(SourceFile { name, text, line_starts });
+        self.by_name.insert(file.name.clone(), id);
+        self.files.push(file);
         id
     }
 
     pub fn file(&self, id: FileId) -> &SourceFile {
-        &self.files[id.0 as usize]
+        match id.0.checked_sub(LIBRARY) {
+            Some(file) => stdlib::source(file as usize),
+            None => &self.files[id.0 as usize],
+        }
     }
 
     pub fn find(&self, name: &str) -> Option<FileId> {

@@ -1,7 +1,8 @@
 //! The library: `.opt` files embedded in the binary. A module may be a folder of files (`stdlib/optimizers/adam.opt`), which
-//! a program uses as one (`use optimizers.AdamW`): only the files that define a wanted name are read.
+//! a program uses as one (`use optimizers.AdamW`). Reading is left to [`crate::sema::library`], definition by definition.
 
-use crate::sema::modules::text_defines;
+use crate::source::SourceFile;
+use std::sync::OnceLock;
 
 macro_rules! library {
     ($($module:literal),* $(,)?) => {
@@ -22,14 +23,18 @@ pub const MODULES: &[(&str, &str)] = library![
     "optimizers/sign",
     "optimizers/adaptive",
     "optimizers/adam",
-    "optimizers/trust_ratio",
-    "optimizers/bounded",
     "optimizers/variance",
-    "optimizers/transforms",
-    "optimizers/composed",
+    "optimizers/bounded",
+    "optimizers/mixed",
+    "optimizers/trust_ratio",
+    "optimizers/step_free",
     "optimizers/factored",
+    "optimizers/matrix",
+    "optimizers/preconditioners",
+    "optimizers/low_rank",
     "optimizers/curvature",
-    "optimizers/muon",
+    "optimizers/wrappers",
+    "optimizers/transforms",
 ];
 
 /// What a program writes after `use`: a file's name, or its folder's.
@@ -39,16 +44,15 @@ pub fn public_names() -> Vec<&'static str> {
     names
 }
 
-fn public_name(module: &str) -> &str {
+/// The module, as a program names it, of a file.
+pub fn public_name(module: &str) -> &str {
     module.split_once('/').map_or(module, |(folder, _)| folder)
 }
 
-/// The modules of a folder with their texts; none where the name is not a folder's.
-pub fn in_folder(folder: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    MODULES.iter().filter(move |(module, _)| module.split_once('/').is_some_and(|(f, _)| f == folder))
-}
-
-/// The module, as a program names it, that defines `name`.
-pub fn home(name: &str) -> Option<&'static str> {
-    MODULES.iter().find(|(_, text)| text_defines(text, name)).map(|(module, _)| public_name(module))
+/// A file of the library as a source text. These are the same in every session, so that a file is read once a process.
+pub fn source(file: usize) -> &'static SourceFile {
+    static SOURCES: OnceLock<Vec<OnceLock<SourceFile>>> = OnceLock::new();
+    let sources = SOURCES.get_or_init(|| MODULES.iter().map(|_| OnceLock::new()).collect());
+    let (module, text) = MODULES[file];
+    sources[file].get_or_init(|| SourceFile::new(format!("stdlib/{module}.opt"), text.to_string()))
 }

@@ -2,13 +2,11 @@
 //!
 //! * [`step`]: a compiled step bound to its buffers, run as often as one likes
 //! * [`machine`]: this process's start and memory, and the bandwidth that simple loops reach
-//! * [`traffic`]: the bytes that an instruction moves
 //! * [`profile`]: the time of each instruction, by its place in the source
 
 pub mod machine;
 pub mod profile;
 pub mod step;
-pub mod traffic;
 
 use crate::runtime::Tensor;
 use crate::train::Rows;

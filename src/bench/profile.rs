@@ -49,7 +49,7 @@ pub fn profile(step: &mut Step, steps: usize, sources: &SourceMap) -> Vec<Part> 
         let part = &mut parts[index];
         part.count += 1;
         part.time += time / steps.max(1) as u32;
-        part.bytes += super::traffic::bytes(compiled.fused(), &compiled.plan().steps[k]);
+        part.bytes += instruction.bytes;
         part.flops += flops.get(k).copied().unwrap_or(0.0);
     }
     parts.sort_by_key(|p| std::cmp::Reverse(p.time));

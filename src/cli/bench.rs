@@ -6,7 +6,7 @@ use crate::bench::profile::{Part, profile};
 use crate::bench::step::Step;
 use crate::bench::{Noise, Stages, median};
 use crate::driver::{Experiment, Session};
-use crate::passes::plan::memory::lower_bound;
+use crate::passes::plan::memory::{lower_bound, without_reuse};
 use crate::sema::program::Program;
 use crate::train::metrics::number;
 use crate::train::{Failure, Rows};
@@ -134,7 +134,7 @@ fn measure(session: &mut Session, args: &Args) -> Result<Found, Failure> {
     let parts = profile(&mut step, count, &session.sources);
     let peak = machine::peak_memory();
     let plan = step.compiled().plan();
-    let all_values = plan.slots.iter().map(|slot| slot.bytes).sum();
+    let all_values = without_reuse(&plan.slots);
     Ok(Found {
         name: program.name.clone(),
         threads,

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod check;
+mod doc;
 mod eval;
 mod explain;
 mod ir;
@@ -47,6 +48,8 @@ enum Command {
     Bench(bench::Args),
     /// Print the rule behind a diagnostic, with an example
     Explain(explain::Args),
+    /// Print what the library (or a file) says about a definition, or its formula in LaTeX
+    Doc(doc::Args),
 }
 
 /// How a command ended: the exit status.
@@ -101,6 +104,7 @@ fn dispatch(command: Command) -> Status {
         Command::Bench(args) => bench::run(args),
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Doc(args) => doc::run(args),
     }
 }
 

@@ -4,6 +4,7 @@
 use super::partials::{PartialLayout, partial_layout};
 use super::plan::{Plan, plan};
 use super::quad::{self, Quad};
+use super::width::Width;
 use crate::ir::{DType, ReduceKind};
 use crate::kernel::{Affine, Effect, Kernel, Level, Space, ValueId, ValueKind};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -42,6 +43,7 @@ const GROUP_WEIGHT: usize = 60;
 
 pub(super) struct Emitter<'k, 'f> {
     pub kernel: &'k Kernel,
+    pub width: Width,
     pub plan: Plan,
     pub layout: PartialLayout,
     pub b: FunctionBuilder<'f>,
@@ -50,6 +52,8 @@ pub(super) struct Emitter<'k, 'f> {
     pub params: Vec<Value>,
     pub partials: Value,
     pub scratch: Value,
+    /// With 256 bits, memory through which lanes and halves of vectors go: see `access`.
+    pub exchange: Value,
     /// Scalar values, and Row values of the current row.
     pub fixed: Vec<Option<Quad>>,
     /// For each value and each effect: see [`RowBase`]; renewed each row.
@@ -77,8 +81,8 @@ pub(super) fn memory() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
 
-/// Builds the function of a verified kernel.
-pub fn build(kernel: &Kernel, isa: &dyn cranelift_codegen::isa::TargetIsa) -> Function {
+/// Builds the function of a verified kernel for vectors of `width`.
+pub fn build(kernel: &Kernel, width: Width, isa: &dyn cranelift_codegen::isa::TargetIsa) -> Function {
     let convention = isa.default_call_conv();
     let mut function = Function::with_name_signature(UserFuncName::user(1, 0), signature(convention));
     let mut context = FunctionBuilderContext::new();
@@ -91,15 +95,19 @@ pub fn build(kernel: &Kernel, isa: &dyn cranelift_codegen::isa::TargetIsa) -> Fu
     let params = (0..kernel.params.len())
         .map(|p| b.ins().load(types::I64, memory().with_can_move(), table, p as i32 * 8))
         .collect();
+    let plan = plan(kernel, width);
+    let exchange = b.ins().iadd_imm_s(scratch, plan.exchange as i64);
     let emitter = Emitter {
         kernel,
-        plan: plan(kernel),
+        width,
+        plan,
         layout: partial_layout(kernel),
         b,
         convention,
         params,
         partials,
         scratch,
+        exchange,
         fixed: vec![None; kernel.values.len()],
         value_base: vec![None; kernel.values.len()],
         effect_base: vec![None; kernel.effects.len()],
@@ -430,7 +438,8 @@ impl<'f> Emitter<'_, 'f> {
     /// Fills part of the block with a constant, in whole vectors.
     fn fill(&mut self, offset: usize, dtype: DType, value: f64, elements: usize) {
         let x = quad::constant(&mut self.b, dtype, value).parts()[0];
-        let bytes = (elements * dtype.size()).next_multiple_of(16) as i64;
+        let step = self.width.bytes();
+        let bytes = (elements * dtype.size()).next_multiple_of(step) as i64;
         let at = self.b.declare_var(types::I64);
         let first = self.b.ins().iadd_imm_s(self.partials, offset as i64);
         self.b.def_var(at, first);
@@ -441,7 +450,7 @@ impl<'f> Emitter<'_, 'f> {
         self.b.switch_to_block(body);
         let here = self.b.use_var(at);
         self.b.ins().store(memory(), x, here, 0);
-        let next = self.b.ins().iadd_imm_s(here, 16);
+        let next = self.b.ins().iadd_imm_s(here, step as i64);
         self.b.def_var(at, next);
         let more = self.b.ins().icmp(IntCC::UnsignedLessThan, next, end);
         self.b.ins().brif(more, body, &[], exit, &[]);
@@ -453,7 +462,7 @@ impl<'f> Emitter<'_, 'f> {
             let Some(total) = self.totals[slot.effect].clone() else { continue };
             let mut x = self.join(&total);
             if !self.plan.row_effects.contains(&slot.effect) {
-                x = quad::reduce_lanes(&mut self.b, slot.kind, slot.dtype, x);
+                x = self.reduce_lanes(slot.kind, slot.dtype, x);
             }
             let address = self.b.ins().iadd_imm_s(self.partials, slot.offset as i64);
             self.store_first(slot.dtype, x, address);

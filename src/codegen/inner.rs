@@ -1,12 +1,13 @@
 //! The loops inside a row: whole vectors with unrolling, and the remainder.
 //!
-//! A remainder of fewer than four elements is one more vector whose surplus lanes repeat the last element: they load
+//! A remainder of fewer elements than lanes is one more vector whose surplus lanes repeat the last element: they load
 //! what it loads, compute what it computes and store to the same place, so every element goes through the same
 //! instructions and nothing outside the buffers is touched. Reductions replace surplus lanes by the identity.
 
-use super::emit::{Accumulators, Emitter, memory};
+use super::emit::{Accumulators, Emitter};
 use super::plan::Step;
 use super::quad::{self, Quad};
+use super::width::Width;
 use crate::ir::{ArgKind, DType, ReduceKind};
 use crate::kernel::{Effect, ValueId, ValueKind};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -23,13 +24,18 @@ pub(super) enum Range {
 /// Which lanes of a vector stand for elements.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lanes {
-    /// This many (1 to 4); the others repeat the last.
+    All,
+    /// This many, at least one; the others repeat the last.
     First(u8),
-    /// `count` (1 to 4) of them; lane `k` stands for element `offsets[k]` of the vector.
-    Clamped { offsets: [Value; 4], count: Value },
+    /// `count` (at least one) of them; lane `k` stands for element `offsets[k]` of the vector. Of the offsets, the
+    /// first four or all eight are lanes.
+    Clamped {
+        offsets: [Value; 8],
+        count: Value,
+    },
 }
 
-/// A vector of four neighbouring inner indices.
+/// A vector of neighbouring inner indices: four or, with 256 bits, eight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Position {
     /// The inner index is `base + constant`.
@@ -55,6 +61,11 @@ struct RowState {
     first: Option<Value>,
 }
 
+/// Lanes of a vector with `left` elements before the end of the row.
+fn lanes_of(left: usize, lanes: usize) -> Lanes {
+    if left >= lanes { Lanes::All } else { Lanes::First(left as u8) }
+}
+
 impl Emitter<'_, '_> {
     /// One pass over a row, and the row values that it completes.
     pub(super) fn pass(&mut self, p: usize, range: Range) {
@@ -65,7 +76,7 @@ impl Emitter<'_, '_> {
             _ => 1,
         };
         let chains = match range {
-            Range::Static(n) => n.div_ceil(4).clamp(1, 4),
+            Range::Static(n) => n.div_ceil(self.width.lanes()).clamp(1, 4),
             Range::Dynamic(..) => 4,
         };
         let mut state = self.start_row(p, chains, range);
@@ -78,30 +89,37 @@ impl Emitter<'_, '_> {
     }
 
     fn straight(&mut self, p: usize, state: &mut RowState, n: usize) {
-        for slot in 0..n.div_ceil(4) {
-            let lanes = Lanes::First((n - slot * 4).min(4) as u8);
-            self.vector(p, state, Position { base: None, constant: slot as i64 * 4, lanes, slot }, slot);
+        let width = self.width.lanes();
+        for slot in 0..n.div_ceil(width) {
+            let lanes = lanes_of(n - slot * width, width);
+            self.vector(p, state, Position { base: None, constant: (slot * width) as i64, lanes, slot }, slot);
         }
     }
 
     fn static_row(&mut self, p: usize, state: &mut RowState, n: usize, unroll: usize) {
-        let vectors = n / 4;
+        let width = self.width.lanes();
+        let vectors = n / width;
         let looped = if vectors / unroll >= 2 { vectors / unroll * unroll } else { 0 };
         if looped > 0 {
             let low = self.b.ins().iconst(types::I64, 0);
-            let high = self.b.ins().iconst(types::I64, looped as i64 * 4);
+            let high = self.b.ins().iconst(types::I64, (looped * width) as i64);
             self.unrolled(p, state, low, high, unroll);
         }
-        let base = Some(self.b.ins().iconst(types::I64, looped as i64 * 4));
-        for k in looped..n.div_ceil(4) {
-            let lanes = Lanes::First((n - k * 4).min(4) as u8);
-            let constant = (k - looped) as i64 * 4;
+        let base = Some(self.b.ins().iconst(types::I64, (looped * width) as i64));
+        for k in looped..n.div_ceil(width) {
+            let lanes = lanes_of(n - k * width, width);
+            let constant = ((k - looped) * width) as i64;
             self.vector(p, state, Position { base, constant, lanes, slot: 0 }, k - looped);
         }
     }
 
     fn dynamic_row(&mut self, p: usize, state: &mut RowState, low: Value, high: Value, unroll: usize) {
-        let rest = self.unrolled(p, state, low, high, unroll);
+        let mut rest = self.unrolled(p, state, low, high, unroll);
+        if self.width == Width::W256 && unroll > 1 {
+            // A remainder costs more here: only what is left of one vector becomes one.
+            rest = self.unrolled(p, state, rest, high, 1);
+        }
+        let width = self.width.lanes() as i64;
         let index = self.b.declare_var(types::I64);
         self.b.def_var(index, rest);
         let (header, body, exit) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
@@ -112,16 +130,16 @@ impl Emitter<'_, '_> {
         self.b.ins().brif(more, body, &[], exit, &[]);
         self.b.switch_to_block(body);
         let left = self.b.ins().isub(high, i);
-        let four = self.b.ins().iconst(types::I64, 4);
-        let count = self.b.ins().smin(left, four);
+        let all = self.b.ins().iconst(types::I64, width);
+        let count = self.b.ins().smin(left, all);
         let last = self.b.ins().iadd_imm_s(count, -1);
-        let offsets = [0, 1, 2, 3].map(|k| {
+        let offsets = [0, 1, 2, 3, 4, 5, 6, 7].map(|k| {
             let k = self.b.ins().iconst(types::I64, k);
             self.b.ins().smin(k, last)
         });
         let lanes = Lanes::Clamped { offsets, count };
         self.vector(p, state, Position { base: Some(i), constant: 0, lanes, slot: 0 }, 0);
-        let next = self.b.ins().iadd_imm_s(i, 4);
+        let next = self.b.ins().iadd_imm_s(i, width);
         self.b.def_var(index, next);
         self.b.ins().jump(header, &[]);
         self.b.switch_to_block(exit);
@@ -129,7 +147,8 @@ impl Emitter<'_, '_> {
 
     /// A loop over as many groups of `unroll` whole vectors as fit; returns the first index that is left.
     fn unrolled(&mut self, p: usize, state: &mut RowState, low: Value, high: Value, unroll: usize) -> Value {
-        let step = unroll as i64 * 4;
+        let width = self.width.lanes();
+        let step = (unroll * width) as i64;
         let index = self.b.declare_var(types::I64);
         self.b.def_var(index, low);
         let (header, body, exit) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
@@ -141,7 +160,7 @@ impl Emitter<'_, '_> {
         self.b.ins().brif(more, body, &[], exit, &[]);
         self.b.switch_to_block(body);
         for k in 0..unroll {
-            let position = Position { base: Some(i), constant: k as i64 * 4, lanes: Lanes::First(4), slot: 0 };
+            let position = Position { base: Some(i), constant: (k * width) as i64, lanes: Lanes::All, slot: 0 };
             self.vector(p, state, position, k);
         }
         let next = self.b.ins().iadd_imm_s(i, step);
@@ -257,45 +276,38 @@ impl Emitter<'_, '_> {
 
     fn read_columns(&mut self, e: usize, dtype: DType, at: Position) -> Quad {
         let (address, offset) = self.columns_at(e, at);
-        let parts: Vec<Value> = (0..quad::vectors(dtype))
-            .map(|k| self.b.ins().load(quad::vector_type(dtype), memory(), address, offset + 16 * k as i32))
-            .collect();
-        Quad::from_parts(&parts)
+        self.load_parts(dtype, address, offset)
     }
 
     fn write_columns(&mut self, e: usize, sum: Quad, at: Position) {
         let (address, offset) = self.columns_at(e, at);
-        for (k, part) in sum.parts().into_iter().enumerate() {
-            self.b.ins().store(memory(), part, address, offset + 16 * k as i32);
-        }
+        self.store_parts(sum, address, offset);
     }
 
     /// Surplus lanes replaced by the identity of the reduction.
     fn masked(&mut self, kind: ReduceKind, dtype: DType, x: Quad, at: Position) -> Quad {
-        let Some(mask) = self.lane_mask(at) else { return x };
+        let Some(mask) = self.lane_mask(dtype, at) else { return x };
         let identity = quad::constant(&mut self.b, dtype, quad::identity(kind, dtype));
-        quad::choose(&mut self.b, dtype, Quad::Narrow(mask), x, identity)
+        quad::choose(&mut self.b, dtype, mask, x, identity)
     }
 
     /// Which lanes stand for elements; `None` if all do.
-    fn lane_mask(&mut self, at: Position) -> Option<Value> {
+    fn lane_mask(&mut self, dtype: DType, at: Position) -> Option<Quad> {
         let count = match at.lanes {
-            Lanes::First(4) => return None,
-            Lanes::First(n) => quad::int_splat(&mut self.b, n as i64),
-            Lanes::Clamped { count, .. } => {
-                let count = self.b.ins().ireduce(types::I32, count);
-                self.b.ins().splat(types::I32X4, count)
-            }
+            Lanes::All => return None,
+            Lanes::First(n) => self.b.ins().iconst(types::I64, n as i64),
+            Lanes::Clamped { count, .. } => count,
         };
+        if dtype == DType::F64 && self.width == Width::W256 {
+            // Halves of a mask of 32-bit lanes are not those of an f64 value.
+            let count = self.b.ins().splat(types::I64X2, count);
+            let numbers = self.wide_iota();
+            return Some(Quad::Wide(numbers.map(|part| self.b.ins().icmp(IntCC::SignedLessThan, part, count))));
+        }
+        let count = self.b.ins().ireduce(types::I32, count);
+        let count = self.b.ins().splat(types::I32X4, count);
         let iota = self.iota();
-        Some(self.b.ins().icmp(IntCC::SignedLessThan, iota, count))
-    }
-
-    /// 0, 1, 2, 3.
-    pub(super) fn iota(&mut self) -> Value {
-        let bytes: Vec<u8> = [0i32, 1, 2, 3].iter().flat_map(|k| k.to_le_bytes()).collect();
-        let constant = self.b.func.dfg.constants.insert(bytes.into());
-        self.b.ins().vconst(types::I32X4, constant)
+        Some(Quad::Narrow(self.b.ins().icmp(IntCC::SignedLessThan, iota, count)))
     }
 
     pub(super) fn accumulators(&mut self, kind: ReduceKind, dtype: DType, chains: usize) -> Accumulators {
@@ -383,7 +395,7 @@ impl Emitter<'_, '_> {
     fn finish_row(&mut self, state: RowState) {
         for (v, accumulators) in state.reduces {
             let x = self.join(&accumulators);
-            let x = quad::reduce_lanes(&mut self.b, accumulators.kind, accumulators.dtype, x);
+            let x = self.reduce_lanes(accumulators.kind, accumulators.dtype, x);
             self.fixed[v.0 as usize] = Some(x);
         }
         for arg in state.args {
@@ -439,13 +451,13 @@ impl Emitter<'_, '_> {
         };
         let dtype = self.dtype(operand);
         let (mut best, mut index) = (self.read(&arg.best), Quad::Narrow(self.b.use_var(arg.index)));
-        // Lane by lane against the first one: four lanes, three comparisons.
-        let lanes: Vec<(Quad, Quad)> = (0..4u8)
-            .map(|k| {
-                let x = quad::lane(&mut self.b, dtype, best, k);
-                let i = quad::lane(&mut self.b, DType::I32, index, k);
-                (quad::splat(&mut self.b, dtype, x), quad::splat(&mut self.b, DType::I32, i))
-            })
+        // Lane by lane against the first one.
+        let best_lanes = self.lanes(dtype, best);
+        let index_lanes = self.lanes(DType::I32, index);
+        let lanes: Vec<(Quad, Quad)> = best_lanes
+            .into_iter()
+            .zip(index_lanes)
+            .map(|(x, i)| (quad::splat(&mut self.b, dtype, x), quad::splat(&mut self.b, DType::I32, i)))
             .collect();
         (best, index) = lanes[0];
         for (x, i) in &lanes[1..] {

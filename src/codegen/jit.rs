@@ -1,11 +1,12 @@
 //! Compiles functions, on two threads where there are many, and owns the memory of the code.
 
+use super::width::{Width, gains, machine_has_wide, works_on_halves};
 use super::{emit, host};
 use crate::kernel::verify::{VerifyError, verify};
 use crate::kernel::{Kernel, Space};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Linkage, Module as _, ModuleReloc};
@@ -34,10 +35,36 @@ pub enum CodegenError {
     Memory(String),
 }
 
+/// Which kernels are compiled for 256-bit vectors, where the machine has them and the code can be widened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Widths {
+    /// Those that gain from it.
+    Best,
+    /// For tests: none, or every one that can be.
+    Narrow,
+    Wide,
+}
+
+impl Widths {
+    fn of(self, kernel: &Kernel, isa: &OwnedTargetIsa) -> Width {
+        let wanted = match self {
+            Widths::Best => gains(kernel),
+            Widths::Narrow => false,
+            Widths::Wide => true,
+        };
+        // The callee of a System V call keeps no vector register: nothing saves halves of them.
+        let possible = || isa.default_call_conv() == CallConv::SystemV && machine_has_wide() && works_on_halves(kernel);
+        if wanted && possible() { Width::W256 } else { Width::W128 }
+    }
+}
+
 /// One function of a [`Module`].
 pub struct CompiledKernel {
     kernel: Kernel,
     entry: Entry,
+    width: Width,
+    /// Why 256-bit code was compiled and given up.
+    refusal: Option<String>,
     code_bytes: usize,
 }
 
@@ -52,6 +79,16 @@ impl CompiledKernel {
 
     pub fn code_bytes(&self) -> usize {
         self.code_bytes
+    }
+
+    /// Bits of the vectors that the code computes with.
+    pub fn vector_bits(&self) -> usize {
+        self.width.bytes() * 8
+    }
+
+    /// Why the kernel has 128-bit code although 256 bits were tried.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 }
 
@@ -84,24 +121,42 @@ impl Module {
 
     /// The Cranelift text of a kernel, made again.
     pub fn clif(&self, k: usize) -> String {
+        let function = self.kernel(k);
         match native_isa() {
-            Ok(isa) => emit::build(&self.kernel(k).kernel, &*isa).display().to_string(),
+            Ok(isa) => emit::build(&function.kernel, function.width, &*isa).display().to_string(),
             Err(error) => error.to_string(),
         }
     }
 
     /// The machine code of a kernel as assembly, made again.
     pub fn asm(&self, k: usize) -> String {
-        let text = native_isa().and_then(|isa| {
-            let kernel = &self.kernel(k).kernel;
-            let mut context = Context::for_function(emit::build(kernel, &*isa));
-            context.set_disasm(true);
-            let code =
-                context.compile(&*isa, &mut ControlPlane::default()).map_err(|e| compile_error(kernel, &e.inner))?;
-            Ok(code.vcode.clone().unwrap_or_default())
+        let function = self.kernel(k);
+        let text = native_isa().and_then(|isa| match function.width {
+            Width::W128 => narrow_asm(&function.kernel, &isa),
+            Width::W256 => wide_asm(&function.kernel, &isa),
         });
-        text.unwrap_or_else(|error| error.to_string())
+        let text = text.unwrap_or_else(|error| error.to_string());
+        let why = function.refusal().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("; {}-bit vectors{why}\n{text}", function.vector_bits())
     }
+}
+
+fn narrow_asm(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<String, CodegenError> {
+    let mut context = Context::for_function(emit::build(kernel, Width::W128, &**isa));
+    context.set_disasm(true);
+    let code = context.compile(&**isa, &mut ControlPlane::default()).map_err(|e| compile_error(kernel, &e.inner))?;
+    Ok(code.vcode.clone().unwrap_or_default())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn wide_asm(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<String, CodegenError> {
+    let code = compile_width(kernel, Width::W256, FuncId::from_u32(0), isa)?;
+    Ok(super::widen::widen(&code.bytes).map_or_else(|refusal| refusal.to_string(), |wide| wide.assembly()))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn wide_asm(kernel: &Kernel, isa: &OwnedTargetIsa) -> Result<String, CodegenError> {
+    narrow_asm(kernel, isa)
 }
 
 impl Drop for Module {
@@ -148,18 +203,59 @@ struct Code {
     bytes: Vec<u8>,
     alignment: u64,
     relocations: Vec<ModuleReloc>,
+    width: Width,
+    refusal: Option<String>,
 }
 
-fn compile_one(kernel: &Kernel, id: FuncId, isa: &OwnedTargetIsa) -> Result<Code, CodegenError> {
-    let mut context = Context::for_function(emit::build(kernel, &**isa));
+/// The code of one kernel, for the width that suits it if that can be had.
+fn compile_one(kernel: &Kernel, id: FuncId, isa: &OwnedTargetIsa, widths: Widths) -> Result<Code, CodegenError> {
+    let mut refusal = None;
+    if widths.of(kernel, isa) == Width::W256 {
+        match widened(compile_width(kernel, Width::W256, id, isa)?) {
+            Ok(code) => return Ok(code),
+            Err(why) => refusal = Some(why),
+        }
+    }
+    Ok(Code { refusal, ..compile_width(kernel, Width::W128, id, isa)? })
+}
+
+/// What Cranelift makes of a kernel that was emitted for some width.
+fn compile_width(kernel: &Kernel, width: Width, id: FuncId, isa: &OwnedTargetIsa) -> Result<Code, CodegenError> {
+    let mut context = Context::for_function(emit::build(kernel, width, &**isa));
     context.compile(&**isa, &mut ControlPlane::default()).map_err(|e| compile_error(kernel, &e.inner))?;
     let code = context.compiled_code().expect("it was compiled just now");
     let relocations = code.buffer.relocs().iter().map(|r| ModuleReloc::from_mach_reloc(r, &context.func, id)).collect();
-    Ok(Code { bytes: code.buffer.data().to_vec(), alignment: code.buffer.alignment as u64, relocations })
+    let (bytes, alignment) = (code.buffer.data().to_vec(), code.buffer.alignment as u64);
+    Ok(Code { bytes, alignment, relocations, width, refusal: None })
+}
+
+/// Code for 256 bits from what Cranelift made, or why not.
+#[cfg(target_arch = "x86_64")]
+fn widened(mut code: Code) -> Result<Code, String> {
+    use super::widen;
+    let wide = widen::widen(&code.bytes).map_err(|refusal| refusal.to_string())?;
+    for relocation in &mut code.relocations {
+        if relocation.kind != cranelift_codegen::binemit::Reloc::Abs8 {
+            return Err(widen::Refusal::Relocation.to_string());
+        }
+        relocation.offset = wide.address_offset(relocation.offset).map_err(|refusal| refusal.to_string())?;
+    }
+    code.alignment = code.alignment.max(widen::ALIGNMENT);
+    Ok(Code { bytes: wide.bytes, ..code })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn widened(_: Code) -> Result<Code, String> {
+    Err("this processor's vectors have 128 bits".into())
 }
 
 /// Compiles kernels; identical ones once. Each is verified first.
 pub fn compile(kernels: &[Kernel]) -> Result<Module, CodegenError> {
+    compile_widths(kernels, Widths::Best)
+}
+
+/// As [`compile`], with a say in the width of vectors.
+pub fn compile_widths(kernels: &[Kernel], widths: Widths) -> Result<Module, CodegenError> {
     let mut distinct: Vec<&Kernel> = vec![];
     let mut index = Vec::with_capacity(kernels.len());
     let mut seen: std::collections::HashMap<String, Vec<usize>> = std::collections::HashMap::new();
@@ -195,8 +291,7 @@ pub fn compile(kernels: &[Kernel]) -> Result<Module, CodegenError> {
         .map(|k| module.declare_function(&format!("kernel{k}"), Linkage::Local, &signature).map_err(memory))
         .collect::<Result<Vec<FuncId>, _>>()?;
 
-    let codes = compile_all(&distinct, &ids, &isa)?;
-    let sizes: Vec<usize> = codes.iter().map(|code| code.bytes.len()).collect();
+    let codes = compile_all(&distinct, &ids, &isa, widths)?;
     for (code, id) in codes.iter().zip(&ids) {
         module.define_function_bytes(*id, code.alignment, &code.bytes, &code.relocations).map_err(memory)?;
     }
@@ -204,20 +299,25 @@ pub fn compile(kernels: &[Kernel]) -> Result<Module, CodegenError> {
     let functions = distinct
         .into_iter()
         .zip(ids)
-        .zip(sizes)
-        .map(|((kernel, id), code_bytes)| {
+        .zip(codes)
+        .map(|((kernel, id), code)| {
             let address = module.get_finalized_function(id);
             // SAFETY: the function was emitted with the signature of `Entry` and the host's calling convention.
             let entry = unsafe { std::mem::transmute::<*const u8, Entry>(address) };
-            CompiledKernel { kernel, entry, code_bytes }
+            CompiledKernel { kernel, entry, width: code.width, refusal: code.refusal, code_bytes: code.bytes.len() }
         })
         .collect();
     Ok(Module { functions, index, code: Mutex::new(Some(module)) })
 }
 
-fn compile_all(kernels: &[Kernel], ids: &[FuncId], isa: &OwnedTargetIsa) -> Result<Vec<Code>, CodegenError> {
+fn compile_all(
+    kernels: &[Kernel],
+    ids: &[FuncId],
+    isa: &OwnedTargetIsa,
+    widths: Widths,
+) -> Result<Vec<Code>, CodegenError> {
     let run = |kernels: &[Kernel], ids: &[FuncId]| -> Result<Vec<Code>, CodegenError> {
-        kernels.iter().zip(ids).map(|(kernel, id)| compile_one(kernel, *id, isa)).collect()
+        kernels.iter().zip(ids).map(|(kernel, id)| compile_one(kernel, *id, isa, widths)).collect()
     };
     if kernels.len() < PARALLEL_FROM {
         return run(kernels, ids);

@@ -1,6 +1,7 @@
 //! Decides, before any code is emitted, what is computed where: the level of each value, the passes over a row, and
 //! which values a later pass keeps, computes again, or reads back from scratch memory.
 
+use super::width::Width;
 use crate::ir::{Binary, DType, Unary};
 use crate::kernel::{Effect, Kernel, Level, Space, ValueId, ValueKind};
 
@@ -45,7 +46,12 @@ pub struct Plan {
     /// Byte offset of each saved value in the scratch block.
     pub scratch: Vec<Option<usize>>,
     pub scratch_bytes: usize,
+    /// Byte offset of the exchange memory of 256-bit code in the scratch block.
+    pub exchange: usize,
 }
+
+/// Room for the lanes of two f64 values.
+const EXCHANGE_BYTES: usize = 128;
 
 pub fn operands(kind: &ValueKind) -> Vec<ValueId> {
     match kind {
@@ -129,7 +135,7 @@ fn static_inner(kernel: &Kernel) -> Option<usize> {
 }
 
 /// Makes the plan of a verified kernel.
-pub fn plan(kernel: &Kernel) -> Plan {
+pub fn plan(kernel: &Kernel, width: Width) -> Plan {
     let count = kernel.values.len();
     let levels: Vec<Level> = kernel.values.iter().map(|value| value.level).collect();
     let live = live_values(kernel);
@@ -173,7 +179,7 @@ pub fn plan(kernel: &Kernel) -> Plan {
     let passes = if reduces.is_empty() && effects.is_empty() { 0 } else { last_pass + 1 };
 
     let total: usize = (0..count).filter(|v| live[*v]).map(|v| weight(kernel, ValueId(v as u32))).sum();
-    let vectors = static_inner(kernel).map(|n| n.div_ceil(4));
+    let vectors = static_inner(kernel).map(|n| n.div_ceil(width.lanes()));
     plan.straight = vectors.is_some_and(|n| n <= STRAIGHT_VECTORS && n * total <= STRAIGHT_WEIGHT);
     plan.passes = vec![Pass::default(); passes];
     for (p, v) in reduces {
@@ -182,7 +188,11 @@ pub fn plan(kernel: &Kernel) -> Plan {
     for (p, e) in effects {
         plan.passes[p].effects.push(e);
     }
-    place_steps(kernel, &mut plan, roots, &ready);
+    place_steps(kernel, &mut plan, roots, &ready, width);
+    if width == Width::W256 {
+        plan.exchange = plan.scratch_bytes;
+        plan.scratch_bytes += EXCHANGE_BYTES;
+    }
 
     plan.row_values = vec![vec![]; passes + 1];
     for (v, value) in kernel.values.iter().enumerate().filter(|(v, _)| live[*v]) {
@@ -227,7 +237,7 @@ fn may_be_read_again(kernel: &Kernel, param: usize) -> bool {
 }
 
 /// Assigns Element values to passes, from the last pass backwards, since saving a value makes work in an earlier one.
-fn place_steps(kernel: &Kernel, plan: &mut Plan, mut roots: Vec<(usize, ValueId)>, ready: &[usize]) {
+fn place_steps(kernel: &Kernel, plan: &mut Plan, mut roots: Vec<(usize, ValueId)>, ready: &[usize], width: Width) {
     let count = kernel.values.len();
     let passes = plan.passes.len();
     let mut computed = vec![false; count];
@@ -253,7 +263,7 @@ fn place_steps(kernel: &Kernel, plan: &mut Plan, mut roots: Vec<(usize, ValueId)
             work.extend(operands(kind));
         }
     }
-    let row = static_inner(kernel).unwrap_or(0).next_multiple_of(4);
+    let row = static_inner(kernel).unwrap_or(0).next_multiple_of(width.lanes());
     for v in 0..count {
         if reload.iter().any(|pass| pass[v]) {
             plan.scratch[v] = Some(plan.scratch_bytes);

@@ -5,6 +5,7 @@ use super::host;
 use super::inner::{Lanes, Position};
 use super::math;
 use super::quad::{self, Quad};
+use super::width::{self, Width};
 use crate::ir::DType;
 use crate::kernel::{ValueId, ValueKind};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
@@ -22,16 +23,16 @@ impl Emitter<'_, '_> {
             }
             ValueKind::Index(at) => {
                 let number = self.b.ins().iconst(types::I64, at.offset as i64);
-                self.number_splat(value.dtype, number)
+                self.index_splat(v, number)
             }
             ValueKind::Random { stream, keys, index } => {
                 let number = self.b.ins().iconst(types::I64, index.offset as i64);
-                let number = self.number_splat(DType::I32, number);
+                let number = self.number_splat(number);
                 self.random(*stream, *keys, number.one())
             }
             kind => match host::index_of(kind) {
                 Some(function) => self.host_call(function, value.dtype, kind),
-                None => self.compute(v, &[]),
+                None => self.uniform(v),
             },
         }
     }
@@ -56,12 +57,12 @@ impl Emitter<'_, '_> {
         let value = &kernel.values[v.0 as usize];
         match (&value.kind, self.value_base[v.0 as usize]) {
             (ValueKind::Load { .. }, Some(RowBase::Address(address))) => self.load_splat(value.dtype, address),
-            (ValueKind::Index(_), Some(RowBase::Number(number))) => self.number_splat(value.dtype, number),
+            (ValueKind::Index(_), Some(RowBase::Number(number))) => self.index_splat(v, number),
             (ValueKind::Random { stream, keys, .. }, Some(RowBase::Number(number))) => {
-                let index = self.number_splat(DType::I32, number);
+                let index = self.number_splat(number);
                 self.random(*stream, *keys, index.one())
             }
-            _ => self.compute(v, &[]),
+            _ => self.uniform(v),
         }
     }
 
@@ -83,6 +84,21 @@ impl Emitter<'_, '_> {
             }
             _ => self.compute(v, values),
         }
+    }
+
+    /// An operation on values whose lanes are equal.
+    fn uniform(&mut self, v: ValueId) -> Quad {
+        let x = self.compute(v, &[]);
+        if self.width == Width::W256 && width::mixes(self.kernel, v) { self.first_to_all(v, x) } else { x }
+    }
+
+    /// Lane 0 in all lanes: what passes between lanes of 32 and 64 bits has lost the upper half.
+    fn first_to_all(&mut self, v: ValueId, x: Quad) -> Quad {
+        let dtype = self.dtype(v);
+        let lane = quad::first_lane(&mut self.b, dtype, x);
+        // A lane of a bool is its mask.
+        let ty = if dtype == DType::Bool { DType::I32 } else { dtype };
+        quad::splat(&mut self.b, ty, lane)
     }
 
     /// An operation on values that are known.
@@ -139,11 +155,18 @@ impl Emitter<'_, '_> {
         quad::from_memory(&mut self.b, dtype, x)
     }
 
-    /// An I64 as a value of `dtype` in all lanes.
-    fn number_splat(&mut self, dtype: DType, number: Value) -> Quad {
+    /// An I64 as a 32-bit integer in all lanes.
+    fn number_splat(&mut self, number: Value) -> Quad {
         let lane = self.b.ins().ireduce(types::I32, number);
-        let x = quad::splat(&mut self.b, DType::I32, lane);
-        quad::convert(&mut self.b, DType::I32, dtype, x)
+        quad::splat(&mut self.b, DType::I32, lane)
+    }
+
+    /// An I64 as value `v` in all lanes.
+    fn index_splat(&mut self, v: ValueId, number: Value) -> Quad {
+        let dtype = self.dtype(v);
+        let x = self.number_splat(number);
+        let x = quad::convert(&mut self.b, DType::I32, dtype, x);
+        if self.width == Width::W256 && width::mixes(self.kernel, v) { self.first_to_all(v, x) } else { x }
     }
 
     /// `base + inner index * stride` of each lane.
@@ -163,7 +186,7 @@ impl Emitter<'_, '_> {
         let start = self.b.ins().splat(types::I32X4, number);
         let iota = self.iota();
         let mut steps = match at.lanes {
-            Lanes::First(4) => iota,
+            Lanes::All => iota,
             Lanes::First(n) => {
                 let last = quad::int_splat(&mut self.b, n as i64 - 1);
                 self.b.ins().smin(iota, last)
@@ -180,108 +203,5 @@ impl Emitter<'_, '_> {
             steps = self.b.ins().imul(steps, stride);
         }
         self.b.ins().iadd(start, steps)
-    }
-
-    /// The address and offset of lane 0, `step` bytes an inner index.
-    pub(super) fn place(&mut self, base: Value, step: i64, at: Position) -> (Value, i32) {
-        let address = match at.base {
-            None => base,
-            Some(i) => {
-                let distance = if step > 0 && step.count_ones() == 1 {
-                    self.b.ins().ishl_imm_s(i, step.trailing_zeros() as i64)
-                } else {
-                    self.b.ins().imul_imm_s(i, step)
-                };
-                self.b.ins().iadd(base, distance)
-            }
-        };
-        let offset = at.constant * step;
-        match i32::try_from(offset + 3 * step) {
-            Ok(_) if offset >= i32::MIN as i64 => (address, offset as i32),
-            _ => (self.b.ins().iadd_imm_s(address, offset), 0),
-        }
-    }
-
-    /// The addresses of the four lanes.
-    fn lane_places(&mut self, base: Value, step: i64, at: Position) -> [(Value, i32); 4] {
-        let (address, offset) = self.place(base, step, at);
-        match at.lanes {
-            Lanes::First(n) => [0, 1, 2, 3].map(|k: i64| {
-                let distance = k.min(n as i64 - 1) * step;
-                match i32::try_from(offset as i64 + distance) {
-                    Ok(offset) => (address, offset),
-                    Err(_) => (self.b.ins().iadd_imm_s(address, distance), offset),
-                }
-            }),
-            Lanes::Clamped { offsets, .. } => offsets.map(|k| {
-                let distance = self.b.ins().imul_imm_s(k, step);
-                (self.b.ins().iadd(address, distance), offset)
-            }),
-        }
-    }
-
-    fn load_vector(&mut self, dtype: DType, base: Value, stride: i64, at: Position) -> Quad {
-        let size = dtype.size() as i64;
-        let x = if stride == 1 && matches!(at.lanes, Lanes::First(4)) {
-            let (address, offset) = self.place(base, size, at);
-            let parts: Vec<Value> = (0..quad::vectors(dtype))
-                .map(|k| self.b.ins().load(quad::vector_type(dtype), memory(), address, offset + 16 * k as i32))
-                .collect();
-            Quad::from_parts(&parts)
-        } else {
-            let ty = quad::lane_type(dtype);
-            let places = self.lane_places(base, stride * size, at);
-            let lanes = places.map(|(address, offset)| self.b.ins().load(ty, memory(), address, offset));
-            quad::from_lanes(&mut self.b, dtype, lanes)
-        };
-        quad::from_memory(&mut self.b, dtype, x)
-    }
-
-    pub(super) fn store_vector(&mut self, dtype: DType, x: Quad, base: Value, stride: i64, at: Position) {
-        let size = dtype.size() as i64;
-        let x = quad::in_memory(&mut self.b, dtype, x);
-        if stride == 1 && matches!(at.lanes, Lanes::First(4)) {
-            let (address, offset) = self.place(base, size, at);
-            for (k, part) in x.parts().into_iter().enumerate() {
-                self.b.ins().store(memory(), part, address, offset + 16 * k as i32);
-            }
-            return;
-        }
-        // A bool is already 0 or 1.
-        let stored = if dtype == DType::Bool { DType::I32 } else { dtype };
-        let lanes = match at.lanes {
-            Lanes::First(n) => n,
-            Lanes::Clamped { .. } => 4,
-        };
-        let places = self.lane_places(base, stride * size, at);
-        for (k, (address, offset)) in places.into_iter().enumerate().take(lanes as usize) {
-            let lane = quad::lane(&mut self.b, stored, x, k as u8);
-            self.b.ins().store(memory(), lane, address, offset);
-        }
-    }
-
-    /// Keeps a value for a later pass, in whole vectors.
-    pub(super) fn save(&mut self, v: ValueId, x: Quad, at: Position) {
-        let (dtype, base) = self.scratch_row(v);
-        let x = if dtype == DType::Bool { Quad::Narrow(quad::narrow_mask(&mut self.b, x)) } else { x };
-        let (address, offset) = self.place(base, dtype.size() as i64, at);
-        for (k, part) in x.parts().into_iter().enumerate() {
-            self.b.ins().store(memory(), part, address, offset + 16 * k as i32);
-        }
-    }
-
-    /// Reads back what [`Emitter::save`] kept.
-    pub(super) fn reload(&mut self, v: ValueId, at: Position) -> Quad {
-        let (dtype, base) = self.scratch_row(v);
-        let (address, offset) = self.place(base, dtype.size() as i64, at);
-        let parts: Vec<Value> = (0..quad::vectors(dtype))
-            .map(|k| self.b.ins().load(quad::vector_type(dtype), memory(), address, offset + 16 * k as i32))
-            .collect();
-        Quad::from_parts(&parts)
-    }
-
-    fn scratch_row(&mut self, v: ValueId) -> (DType, Value) {
-        let offset = self.plan.scratch[v.0 as usize].expect("saved values have a place");
-        (self.dtype(v), self.b.ins().iadd_imm_s(self.scratch, offset as i64))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Affine, Effect, Kernel, Level, Space, ValueId, ValueKind};
 use crate::codegen::plan::{Plan, Step, plan};
+use crate::codegen::width::Width;
 use crate::ir::{ArgKind, ReduceKind};
 use std::fmt::Write;
 
@@ -18,7 +19,7 @@ pub fn print(kernel: &Kernel) -> String {
         })
         .collect();
     let _ = writeln!(out, "kernel {}({}) {{", kernel.name, params.join(", "));
-    Printer { kernel, plan: plan(kernel), out: &mut out }.body();
+    Printer { kernel, plan: plan(kernel, Width::W128), out: &mut out }.body();
     out.push_str("}\n");
     out
 }

@@ -14,7 +14,7 @@ pub fn run(graph: &mut Graph) -> bool {
             *arg = places[arg.index()];
         }
         let same_hash = known.entry(hash(&node)).or_default();
-        let place = match same_hash.iter().find(|id| same(new.node(**id), &node)) {
+        let place = match same_hash.iter().find(|id| same_value(new.node(**id), &node)) {
             Some(id) => *id,
             None => {
                 new.nodes.push(node);
@@ -42,7 +42,8 @@ fn operands(node: &Node) -> Vec<NodeId> {
     args
 }
 
-fn same(a: &Node, b: &Node) -> bool {
+/// Whether two nodes of graphs with equal operands have one value: their places in the source do not matter.
+pub fn same_value(a: &Node, b: &Node) -> bool {
     a.ty == b.ty && operands(a) == operands(b) && same_op(&a.op, &b.op)
 }
 
@@ -57,7 +58,7 @@ fn same_op(a: &Op, b: &Op) -> bool {
     }
 }
 
-/// Equal nodes have equal hashes; attributes that seldom distinguish nodes are left to `same`.
+/// Equal nodes have equal hashes; attributes that seldom distinguish nodes are left to `same_value`.
 fn hash(node: &Node) -> u64 {
     let mut state = FxHasher::default();
     node.op.name().hash(&mut state);

@@ -11,7 +11,7 @@ use crate::diag::{self, Diagnostic};
 use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
 use crate::kernel::{Kernel, interp, print::print};
 use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
-use crate::passes::plan::{Base, Place, Plan, Step, plan};
+use crate::passes::plan::{Base, Place, Plan, Step, plan, traffic};
 use crate::source::{SourceMap, Span};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -347,19 +347,19 @@ impl Compiled {
     /// For each instruction its name, the source of its last value, and the bytes that it reads and writes.
     pub fn instructions(&self) -> Vec<Instruction> {
         let graph = &self.fused.graph;
-        let of_unit = |k: usize| {
-            let unit = &self.fused.units[k];
-            let root = unit.roots[0];
-            let name = match &unit.work {
-                Work::Kernel(draft) => draft.kernel.name.clone(),
-                _ => graph.node(root).op.name().to_string(),
+        let of_step = |step: &Step| {
+            let (name, span) = match step {
+                Step::Unit(k) => {
+                    let unit = &self.fused.units[*k];
+                    let root = graph.node(unit.roots[0]);
+                    match &unit.work {
+                        Work::Kernel(draft) => (draft.kernel.name.clone(), root.span),
+                        _ => (root.op.name().to_string(), root.span),
+                    }
+                }
+                Step::Copy(_) => ("copy".into(), Span::default()),
             };
-            let bytes = unit.reads.iter().chain(&unit.roots).map(|id| graph.ty(*id).bytes()).sum();
-            Instruction { name, span: graph.node(root).span, bytes }
-        };
-        let of_step = |step: &Step| match step {
-            Step::Unit(k) => of_unit(*k),
-            Step::Copy(copy) => Instruction { name: "copy".into(), span: Span::default(), bytes: 2 * copy.bytes },
+            Instruction { name, span, bytes: traffic::bytes(&self.fused, step) }
         };
         self.plan.steps.iter().map(of_step).collect()
     }

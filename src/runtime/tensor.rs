@@ -2,9 +2,15 @@
 
 use crate::ir::{DType, Type};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Alignment of every buffer: a cache line.
 pub const ALIGN: usize = 64;
+
+/// Buffers from this size on lie in huge pages where the system offers them: their first use costs one page fault for each
+/// two megabytes instead of 512, and products that walk down columns need one address translation instead of hundreds.
+const HUGE: usize = 4 << 20;
+const HUGE_PAGE: usize = 2 << 20;
 
 /// An owned, zero-initialised, cache-line-aligned block of bytes.
 pub struct Buffer {
@@ -22,16 +28,26 @@ impl Buffer {
     pub fn zeroed(bytes: usize) -> Buffer {
         // One spare line: vector code may then touch a whole last vector. Never of size zero.
         let size = bytes.next_multiple_of(ALIGN) + ALIGN;
+        let align = if size >= HUGE { HUGE_PAGE } else { ALIGN };
         // Aligned here and not by the allocator, which would write zeros over fresh (zero) pages of the system: large
         // buffers would cost milliseconds before the first step, and memory that nobody touches.
-        let layout = Layout::from_size_align(size + ALIGN, align_of::<usize>()).expect("it fits the address space");
+        let shift = if size >= HUGE { stagger() } else { 0 };
+        let layout =
+            Layout::from_size_align(size + align + shift, align_of::<usize>()).expect("it fits the address space");
         // SAFETY: the layout's size is not zero.
         let block = unsafe { alloc_zeroed(layout) };
         if block.is_null() {
             handle_alloc_error(layout);
         }
-        // SAFETY: the distance is less than the `ALIGN` bytes that were added.
-        let ptr = unsafe { block.add(block.align_offset(ALIGN)) };
+        // SAFETY: the distance is less than the `align` bytes that were added, and `shift` bytes were added for the shift.
+        let (pages, ptr) = unsafe {
+            let pages = block.add(block.align_offset(align));
+            (pages, pages.add(shift))
+        };
+        if size >= HUGE {
+            // SAFETY: whole huge pages inside the block.
+            unsafe { ask_for_huge_pages(pages, (size + shift) / HUGE_PAGE * HUGE_PAGE) };
+        }
         Buffer { ptr, block, layout }
     }
 
@@ -43,6 +59,27 @@ impl Buffer {
         self.ptr
     }
 }
+
+/// Bytes between the start of a huge page and that of a buffer's contents, another number for each of eight buffers. Without
+/// it the same element of a parameter, its gradient and its moments would lie at the same place of their pages: in the same
+/// set of each cache and the same bank of memory, at a third of the speed.
+fn stagger() -> usize {
+    static BUFFERS: AtomicUsize = AtomicUsize::new(0);
+    (BUFFERS.fetch_add(1, Ordering::Relaxed) % 8) * (4096 + 4 * ALIGN)
+}
+
+/// Only a request: a system that refuses gives ordinary pages.
+///
+/// # Safety
+/// The bytes belong to the caller, and both numbers are multiples of the page size.
+#[cfg(target_os = "linux")]
+unsafe fn ask_for_huge_pages(ptr: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise; the advice changes no contents.
+    unsafe { libc::madvise(ptr.cast(), bytes, libc::MADV_HUGEPAGE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+unsafe fn ask_for_huge_pages(_: *mut u8, _: usize) {}
 
 impl Drop for Buffer {
     fn drop(&mut self) {

@@ -1,6 +1,6 @@
 //! From syntax tree to concrete programs: names, types, shapes, and the graphs they stand for.
 //!
-//! * [`modules`]: files and library modules, and what each global name means
+//! * [`modules`]: files and library modules, and what each global name means; [`library`]: definitions read when they are used
 //! * [`resolve`]: names, arities and named arguments in every definition, used or not
 //! * [`elab`]: definitions instantiated with concrete hyper-parameters and shapes, checked and lowered to the IR
 //! * [`program`]: the result for a train item; [`eval`]: for an expression of `optc eval`
@@ -8,6 +8,7 @@
 pub mod builtins;
 pub mod elab;
 pub mod eval;
+pub mod library;
 pub mod lint;
 pub mod modules;
 pub mod program;

@@ -25,8 +25,8 @@ const MOST_GUESSES: usize = 10;
 /// Checks every definition and train item that the user wrote.
 pub fn resolve(modules: &Modules) -> Vec<Diagnostic> {
     let mut diags: Vec<Diagnostic> = vec![];
-    for id in modules.user_modules() {
-        for item in &modules.module(id).items {
+    for (id, module) in modules.user_modules() {
+        for item in &module.items {
             if diags.len() >= MOST_ERRORS {
                 return diags;
             }
@@ -308,8 +308,7 @@ impl Walk<'_> {
             return;
         }
         let locals = self.scopes.iter().flatten().map(String::as_str);
-        let globals = self.modules.module(self.module).scope.keys().map(String::as_str);
-        let help = unknown_name_help(name, locals.chain(globals));
+        let help = unknown_name_help(name, locals.chain(self.modules.names(self.module)));
         self.diags.push(unknown.maybe_help(help));
     }
 }

@@ -11,7 +11,9 @@ mod lex;
 pub mod parse;
 pub mod print;
 
-pub use parse::{parse_expr, parse_file};
+pub use layout::ITEM_WORDS;
+pub use lex::is_name_char;
+pub use parse::{parse_expr, parse_file, parse_item};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 //!
 //! * [`Engine`] compiles graphs and [`Rows`] gathers batches: the two things that the loop is given
 //! * [`shuffle`] and [`batches`]: which rows come when, gathered ahead on a second thread
-//! * [`state`]: the buffers that steps read and update; [`stage`]: a compiled graph bound to them
+//! * [`state`]: the buffers that steps read and update, and [`starts`], what is in them at first; [`stage`]: a compiled
+//!   graph bound to them
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
 //! * [`run`]: the loop itself; [`compare`]: tables over several runs
@@ -21,6 +22,7 @@ pub mod npy;
 pub mod run;
 pub mod shuffle;
 pub mod stage;
+mod starts;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -43,24 +43,7 @@ impl State {
     /// Runs the program's initialisation with this seed.
     pub fn init(program: &Program, engine: &dyn Engine, seed: u64) -> Result<State, Failure> {
         let mut state = State::blank(program, seed);
-        let mut executable = engine.compile(&program.init)?;
-        let mut results = result_tensors(&program.init);
-        let mut inputs = Vec::new();
-        for input in &program.init.inputs {
-            let slot = state.slot(&input.kind, &input.name).ok_or_else(|| unbound(&program.init, &input.name))?;
-            inputs.push(state.slots[slot].clone());
-        }
-        let mut refs: Vec<&mut Tensor> = inputs.iter_mut().collect();
-        executable.run(&mut refs, &mut results);
-        for (index, buffer) in program.buffers.iter().enumerate() {
-            let position = program.init.outputs.iter().position(|o| o.name == buffer.name);
-            let position = position.ok_or_else(|| internal(format!("'{}' has no starting value", buffer.name)))?;
-            let value = results[position].clone();
-            if *value.ty() != buffer.ty {
-                return Err(internal(format!("'{}' starts as {}, not {}", buffer.name, value.ty(), buffer.ty)));
-            }
-            state.slots[index] = value;
-        }
+        super::starts::fill(program, engine, &mut state)?;
         let metrics = program.buffers.iter().enumerate().filter(|(_, b)| b.role == Role::MetricState);
         state.metric_starts = metrics.map(|(i, _)| (i, state.slots[i].clone())).collect();
         Ok(state)
@@ -95,6 +78,11 @@ impl State {
         let class = class_of(kind)?;
         // There is one step counter, whatever the graph calls it.
         self.names.iter().position(|(c, n)| *c == class && (class == InputClass::Step || n == name))
+    }
+
+    /// The second word of the random key.
+    pub fn key1(&self) -> u32 {
+        self.slots[self.clock + 2].i32s()[0] as u32
     }
 
     /// The slots of `t` and of the random `step`.

@@ -216,3 +216,21 @@ fn test_blocks_run() {
     let out = optc(&["test", own.to_str().unwrap()], &folder.0);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
+
+#[test]
+fn doc_prints_text_equations_and_defaults() {
+    let folder = Folder::new("doc");
+    let own = "/// A. Someone (2031).\n///   θ = θ - η g\noptimizer Mine(η = 0.1)(θ, g, t) {\n  θ ← θ - η*g\n}\n";
+    std::fs::write(folder.0.join("mine.opt"), own).expect("the folder is writable");
+    let all = [
+        transcript(&["doc", "AdamW"], &folder.0),
+        transcript(&["doc", "clip_by_global_norm", "--source"], &folder.0),
+        transcript(&["doc", "mine.opt", "Mine"], &folder.0),
+        transcript(&["doc", "mine.opt", "Mine", "--latex"], &folder.0),
+        transcript(&["doc", "mine.opt"], &folder.0),
+        transcript(&["doc", "mse", "--latex"], &folder.0),
+        transcript(&["doc", "AdamV"], &folder.0),
+        transcript(&["doc", "sqrt"], &folder.0),
+    ];
+    assert_snapshot!(all.join("\n"));
+}

@@ -122,7 +122,11 @@ fn library_page() -> String {
                 .collect();
             let inputs: Vec<&str> = def.inputs.iter().map(|i| i.name.name.as_str()).collect();
             let first = if hypers.is_empty() { String::new() } else { format!("({})", hypers.join(", ")) };
-            let doc = item.doc.unwrap_or_default().replace('\n', " ").replace('|', "\\|");
+            let parts = optc::doc::parts(&item.doc.unwrap_or_default()).into_iter().map(|part| match part {
+                optc::doc::Part::Prose(text) => text.replace('<', "&lt;"),
+                optc::doc::Part::Equation(text) => format!("`{text}`"),
+            });
+            let doc = parts.collect::<Vec<_>>().join(" ").replace('|', "\\|");
             page += &format!("| `{}{first}({})` | {doc} |\n", def.name.name, inputs.join(", "));
         }
     }
@@ -143,7 +147,14 @@ fn the_library_page_is_up_to_date() {
 /// The page's links to files of the repository.
 #[test]
 fn links_lead_somewhere() {
-    for page in ["README.md", "docs/language.md", "docs/library.md", "docs/architecture.md", "docs/data.md"] {
+    for page in [
+        "README.md",
+        "docs/language.md",
+        "docs/library.md",
+        "docs/optimizers.md",
+        "docs/architecture.md",
+        "docs/data.md",
+    ] {
         let text = std::fs::read_to_string(root().join(page)).expect("UTF-8 text");
         let folder = root().join(page).parent().expect("a folder").to_path_buf();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -5,6 +5,12 @@ use optc::data::Context;
 use optc::diag::render::render;
 use optc::driver::Session;
 
+/// The names of all examples inside their folder, and their texts.
+fn examples() -> Vec<(String, String)> {
+    let tour = programs_in("examples/optimizers").into_iter().map(|(name, text)| (format!("optimizers/{name}"), text));
+    programs_in("examples").into_iter().chain(tour).collect()
+}
+
 fn well_formed(name: &str, checked: &crate::support::Checked) {
     assert!(checked.diags.is_empty(), "{name}:\n{}", checked.report());
     assert!(!checked.programs.is_empty() || name.ends_with("_test.opt"), "{name} trains nothing");
@@ -21,7 +27,7 @@ fn well_formed(name: &str, checked: &crate::support::Checked) {
 
 #[test]
 fn examples_check() {
-    for (name, text) in programs_in("examples") {
+    for (name, text) in examples() {
         if !text.contains("on mnist(") {
             well_formed(&name, &check(&name, &text, &root().join("examples")));
         }
@@ -32,7 +38,7 @@ fn examples_check() {
 fn examples_on_real_files_check() {
     let Some(data) = shared_data() else { return };
     let context = Context { data_dir: Some(data), file_dir: None };
-    for (name, text) in programs_in("examples") {
+    for (name, text) in examples() {
         if text.contains("on mnist(") {
             well_formed(&name, &check_with(&name, &text, &context));
         }
@@ -41,7 +47,7 @@ fn examples_on_real_files_check() {
 
 #[test]
 fn each_example_says_what_to_look_at() {
-    for (name, text) in programs_in("examples") {
+    for (name, text) in examples() {
         let header: String = text.lines().take_while(|l| l.starts_with("//")).collect();
         assert!(header.contains("Look at:") || header.contains("Look at "), "{name}");
     }
@@ -50,7 +56,7 @@ fn each_example_says_what_to_look_at() {
 /// As `optc check` sees them, comparisons included.
 #[test]
 fn the_driver_finds_nothing_wrong() {
-    for (name, text) in programs_in("examples") {
+    for (name, text) in examples() {
         if text.contains("on mnist(") {
             continue;
         }

@@ -5,11 +5,13 @@
 
 mod bad;
 mod cli;
+mod counts;
 mod docs;
 mod engine;
 mod examples;
 mod gpt;
 mod language;
+mod library_rules;
 mod mutations;
 mod ops;
 mod ops_table;

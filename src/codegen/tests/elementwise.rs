@@ -28,12 +28,14 @@ fn tasks_write_their_range_only() {
     let z = k.param(DType::F64, n, true);
     let one = k.c(DType::F64, 1.0);
     k.store(z, along(0, &[], 1), one);
-    let module = compile_one(&k.kernel);
-    for (start, end) in [(0, 0), (0, 1), (16, 19), (32, 53), (48, 100)] {
+    let modules = [Widths::Narrow, Widths::Wide].map(|widths| compile_width(&k.kernel, widths));
+    let cases = [(0, 0), (0, 1), (16, 19), (32, 53), (48, 100), (40, 63)];
+    for (module, (start, end)) in modules.iter().flat_map(|m| cases.map(|case| (m, case))) {
+        let mut scratch = Buffer::zeroed(scratch_bytes(&k.kernel));
         let mut z = zeros(DType::F64, n);
         let pointers = [z.as_mut_ptr()];
-        // SAFETY: the range lies in the space and the kernel has no partial results or scratch.
-        unsafe { (module.entry(0))(pointers.as_ptr(), start, end, std::ptr::null_mut(), std::ptr::null_mut()) };
+        // SAFETY: the range lies in the space and the kernel has no partial results.
+        unsafe { (module.entry(0))(pointers.as_ptr(), start, end, std::ptr::null_mut(), scratch.as_mut_ptr()) };
         let expect: Vec<f64> = (0..n).map(|i| if (start..end).contains(&i) { 1.0 } else { 0.0 }).collect();
         assert_eq!(z.f64s(), expect);
     }

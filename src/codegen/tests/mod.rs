@@ -7,7 +7,7 @@ mod reductions;
 mod rows;
 mod speed;
 
-use super::{Module, combine_partials, compile, partial_layout, scratch_bytes};
+use super::{Module, Widths, combine_partials, compile, compile_widths, partial_layout, scratch_bytes};
 use crate::ir::{Binary, Compare, DType, ReduceKind, Type, Unary};
 use crate::kernel::{Affine, Effect, Kernel, KernelParam, Level, Space, Value, ValueId, ValueKind};
 use crate::runtime::{Buffer, Tensor};
@@ -97,10 +97,34 @@ pub fn compile_one(kernel: &Kernel) -> Module {
     }
 }
 
-/// Runs a kernel over its whole space in tasks of `tile` elements or rows, and combines partial results.
+/// Runs a kernel over its whole space in tasks of `tile` elements or rows, and combines partial results: at both
+/// widths, which must agree. The buffers get what the wider code makes.
 pub fn run_tiles(kernel: &Kernel, buffers: &mut [Tensor], tile: usize) {
-    let module = compile_one(kernel);
+    let mut narrow = buffers.to_vec();
+    run_module(&compile_width(kernel, Widths::Narrow), kernel, &mut narrow, tile);
+    let module = compile_width(kernel, Widths::Wide);
+    assert_eq!(module.kernel(0).refusal(), None, "{}", module.clif(0));
     run_module(&module, kernel, buffers, tile);
+    agree(kernel, &narrow, buffers);
+}
+
+pub fn compile_width(kernel: &Kernel, widths: Widths) -> Module {
+    compile_widths(std::slice::from_ref(kernel), widths).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same bits at both widths, but for sums, whose order depends on it.
+pub fn agree(kernel: &Kernel, narrow: &[Tensor], wide: &[Tensor]) {
+    let sums = kernel.values.iter().any(|value| matches!(value.kind, ValueKind::RowReduce(..)))
+        || kernel.effects.iter().any(|effect| matches!(effect, Effect::TotalReduce { .. }));
+    for (narrow, wide) in narrow.iter().zip(wide) {
+        if !sums {
+            assert_eq!(bits(narrow), bits(wide), "{:?}\n{:?}", narrow.to_f64s(), wide.to_f64s());
+        }
+        for (x, y) in narrow.to_f64s().into_iter().zip(wide.to_f64s()) {
+            let near = x == y || x.is_nan() && y.is_nan() || (x - y).abs() <= 1e-5 * (x.abs() + y.abs()) + 1e-6;
+            assert!(near, "{x} at 128 bits, {y} at 256");
+        }
+    }
 }
 
 pub fn run_module(module: &Module, kernel: &Kernel, buffers: &mut [Tensor], tile: usize) {

@@ -3,6 +3,7 @@
 
 use super::classify::{Class, Reduction, base_of};
 use super::draft::{Blocked, Context, Draft, Loops};
+use super::units::{Growing, Units};
 use crate::ir::{Graph, NodeId};
 
 /// One entry of the program: a kernel, or a library call that makes one node.
@@ -26,13 +27,8 @@ pub enum Work {
 /// Growing kernels look at no more than this many earlier ones.
 const CANDIDATES: usize = 12;
 
-struct Growing {
-    roots: Vec<NodeId>,
-    loops: Loops,
-    /// `None` for library calls.
-    draft: Option<Draft>,
-    reads: Vec<NodeId>,
-}
+/// Readers of one value that kernels which grew apart are compared with: those that began last.
+const RELATIVES: usize = 64;
 
 /// Which nodes own bytes: `required` ones and all that only one place computes.
 pub fn stored(graph: &Graph, classes: &[Class], required: &[bool]) -> Vec<bool> {
@@ -65,9 +61,7 @@ pub fn group(graph: &Graph, classes: &[Class], required: &[bool]) -> Result<Vec<
         _ => depth[id.index()],
     };
     order.sort_by_key(|id| (start(id), id.0));
-    let mut growing: Vec<Growing> = vec![];
-    let mut owner: Vec<Option<usize>> = vec![None; graph.nodes.len()];
-    let all = |_: NodeId| true;
+    let mut units = Units::default();
     for id in order {
         let reads_of_call = || {
             let mut reads: Vec<NodeId> = graph.node(id).args.iter().map(|a| base_of(graph, *a).0).collect();
@@ -78,67 +72,51 @@ pub fn group(graph: &Graph, classes: &[Class], required: &[bool]) -> Result<Vec<
             Class::Input | Class::Dense => continue,
             Class::Library | Class::Concat => {
                 let loops = Loops { extents: vec![], inner: None };
-                owner[id.index()] = Some(growing.len());
                 let reads = super::operands::reads(graph, id).unwrap_or_else(reads_of_call);
-                growing.push(Growing { roots: vec![id], loops, draft: None, reads });
+                units.push(Growing { roots: vec![id], loops, draft: None, reads });
             }
             Class::Expr | Class::Reduce(_) => {
                 let loops = context.loops(id);
-                let alone = context.build(&[id], &loops, &all).map_err(|b| needed(b, graph, id))?;
-                let found = join(&context, &growing, &owner, id, &loops, &alone);
-                let reads = |draft: &Draft| draft.reads().collect::<Vec<_>>();
-                match found {
-                    Some((k, loops, draft)) => {
-                        owner[id.index()] = Some(k);
-                        growing[k].roots.push(id);
-                        growing[k].reads = reads(&draft);
-                        growing[k].loops = loops;
-                        growing[k].draft = Some(draft);
-                    }
-                    None => {
-                        owner[id.index()] = Some(growing.len());
-                        growing.push(Growing { roots: vec![id], loops, reads: reads(&alone), draft: Some(alone) });
-                    }
+                let alone = context.build(&[id], &loops, &|_| true).map_err(|b| needed(b, graph, id))?;
+                match join(&context, &units, id, &loops, &alone) {
+                    Some((k, unit)) => units.replace(k, unit),
+                    None => units.push(kernel(vec![id], loops, alone)),
                 }
             }
         }
     }
-    merge(&context, &mut growing, &mut owner);
+    merge(&context, &mut units);
+    let mut growing = units.into_list();
     growing.retain(|g| !g.roots.is_empty());
     finish(graph, &context, growing)
 }
 
+fn kernel(roots: Vec<NodeId>, loops: Loops, draft: Draft) -> Growing {
+    Growing { roots, loops, reads: draft.reads().collect(), draft: Some(draft) }
+}
+
 /// Joins kernels that grew apart: what they share came only after both had begun (an optimizer's averages, and norms of
 /// values that need them).
-fn merge(context: &Context, growing: &mut [Growing], owner: &mut [Option<usize>]) {
-    let wide = |n: &NodeId| context.graph.ty(*n).elements() > 1;
-    for j in 1..growing.len() {
+fn merge(context: &Context, units: &mut Units) {
+    for j in 1..units.len() {
+        if units.get(j).draft.is_none() {
+            continue;
+        }
+        let candidates = relatives(context, units, j);
+        let highest = candidates.iter().map(|k| units.depth(*k)).min().unwrap_or(0);
+        let behind = units.behind(j, highest);
         let mut tries = 0;
-        for k in (0..j).rev() {
-            let (a, b) = (&growing[k], &growing[j]);
-            if a.draft.is_none() || b.draft.is_none() || a.loops.extents.is_empty() {
-                continue;
-            }
-            let related = b.reads.iter().any(|r| wide(r) && (a.roots.contains(r) || a.reads.contains(r)));
-            let Some(loops) = a.loops.join(&b.loops).filter(|_| related) else { continue };
-            let between = |r: &NodeId| owner[r.index()].filter(|u| *u != k && *u != j);
-            let mut outside = a.reads.iter().chain(&b.reads).filter_map(between);
-            if outside.any(|u| reaches(growing, owner, u, k) || reaches(growing, owner, u, j)) {
+        for k in candidates {
+            let (a, b) = (units.get(k), units.get(j));
+            let Some(loops) = a.loops.join(&b.loops) else { continue };
+            let between = |r: &NodeId| units.owner(*r).filter(|u| *u != k && *u != j);
+            if behind.contains(&k) || a.reads.iter().filter_map(between).any(|u| units.reaches(u, j)) {
                 continue;
             }
             let mut roots = [a.roots.as_slice(), &b.roots].concat();
             roots.sort_unstable();
             if let Ok(draft) = context.build(&roots, &loops, &|_| true) {
-                for root in &growing[j].roots {
-                    owner[root.index()] = Some(k);
-                }
-                growing[k] = Growing { roots, loops, reads: draft.reads().collect(), draft: Some(draft) };
-                growing[j] = Growing {
-                    roots: vec![],
-                    loops: Loops { extents: vec![], inner: None },
-                    draft: None,
-                    reads: vec![],
-                };
+                units.absorb(k, j, kernel(roots, loops, draft));
                 break;
             }
             tries += 1;
@@ -149,6 +127,20 @@ fn merge(context: &Context, growing: &mut [Growing], owner: &mut [Option<usize>]
     }
 }
 
+/// Earlier kernels with loops that make or read a large value which kernel `j` reads, the last first.
+fn relatives(context: &Context, units: &Units, j: usize) -> Vec<usize> {
+    let reads = units.get(j).reads.iter().filter(|n| context.graph.ty(**n).elements() > 1);
+    let fits = |k: &usize| *k < j && units.get(*k).draft.is_some() && !units.get(*k).loops.extents.is_empty();
+    let mut found: Vec<usize> = vec![];
+    for read in reads {
+        found.extend(units.owner(*read).filter(fits));
+        found.extend(units.kernels_reading(*read).filter(fits).take(RELATIVES));
+    }
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found.dedup();
+    found
+}
+
 /// The node to store so that `id` can be built. A kernel of one root can only be blocked by a missing value.
 fn needed(blocked: Blocked, graph: &Graph, id: NodeId) -> NodeId {
     match blocked {
@@ -157,52 +149,46 @@ fn needed(blocked: Blocked, graph: &Graph, id: NodeId) -> NodeId {
     }
 }
 
-/// An earlier kernel that can also make `id`: same loops, related data, and no path from it to `id` through others.
-fn join(
-    context: &Context,
-    growing: &[Growing],
-    owner: &[Option<usize>],
-    id: NodeId,
-    loops: &Loops,
-    alone: &Draft,
-) -> Option<(usize, Loops, Draft)> {
-    let wide = |n: &NodeId| context.graph.ty(*n).elements() > 1;
-    let sources: Vec<NodeId> = alone.reads().collect();
-    let scalar = loops.extents.is_empty();
-    let related = |g: &Growing| {
-        scalar
-            || sources.iter().any(|s| g.roots.contains(s) || (wide(s) && g.reads.contains(s)))
-            || g.draft.as_ref().is_some_and(|d| g.roots.iter().any(|r| alone.fused.contains(r) && d.fused.contains(r)))
-    };
-    let fitting = growing.iter().enumerate().rev().filter(|(_, g)| g.draft.is_some() && related(g));
-    for (k, g) in fitting.take(CANDIDATES) {
-        let Some(joined) = g.loops.join(loops) else { continue };
-        let mut roots = g.roots.clone();
+/// An earlier kernel that can also make `id`, with `id` in it: same loops, related data, and no path from it to `id`
+/// through others.
+fn join(context: &Context, units: &Units, id: NodeId, loops: &Loops, alone: &Draft) -> Option<(usize, Growing)> {
+    for k in related(context, units, loops, alone) {
+        let unit = units.get(k);
+        let Some(joined) = unit.loops.join(loops) else { continue };
+        let mut roots = unit.roots.clone();
         roots.push(id);
         roots.sort_unstable();
         let Ok(draft) = context.build(&roots, &joined, &|_| true) else { continue };
-        let cyclic = draft.reads().any(|r| owner[r.index()].is_some_and(|u| reaches(growing, owner, u, k)));
+        let cyclic = draft.reads().any(|r| units.owner(r).is_some_and(|u| units.reaches(u, k)));
         if !cyclic {
-            return Some((k, joined, draft));
+            return Some((k, kernel(roots, joined, draft)));
         }
     }
     None
 }
 
-/// Whether unit `from` needs unit `target`, directly or through others.
-fn reaches(growing: &[Growing], owner: &[Option<usize>], from: usize, target: usize) -> bool {
-    let mut seen = vec![false; growing.len()];
-    let mut stack = vec![from];
-    while let Some(unit) = stack.pop() {
-        if unit == target {
-            return true;
-        }
-        if std::mem::replace(&mut seen[unit], true) {
-            continue;
-        }
-        stack.extend(growing[unit].reads.iter().filter_map(|r| owner[r.index()]));
+/// The last kernels that make or read what `alone` reads, or compute what it computes; for a scalar, the last of all.
+fn related(context: &Context, units: &Units, loops: &Loops, alone: &Draft) -> Vec<usize> {
+    if loops.extents.is_empty() {
+        return units.kernels().take(CANDIDATES).collect();
     }
-    false
+    let makes = |node: NodeId| units.owner(node).filter(|k| units.get(*k).draft.is_some());
+    let wide = |n: &NodeId| context.graph.ty(*n).elements() > 1;
+    let mut found: Vec<usize> = vec![];
+    for read in alone.reads() {
+        found.extend(makes(read));
+        if wide(&read) {
+            found.extend(units.kernels_reading(read).take(CANDIDATES));
+        }
+    }
+    let again = |root: &NodeId| {
+        makes(*root).filter(|k| units.get(*k).draft.as_ref().is_some_and(|draft| draft.fused.contains(root)))
+    };
+    found.extend(alone.fused.iter().filter_map(again));
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found.dedup();
+    found.truncate(CANDIDATES);
+    found
 }
 
 /// Rebuilds each kernel without the stores that nobody reads.

@@ -7,7 +7,7 @@
 //! * [`map`]: where a value is read, as affine functions of loop indices; shape operations only change maps
 //! * [`classify`]: what becomes of each node, and which bytes a view shows
 //! * [`draft`]: builds one kernel from the values it must store
-//! * [`group`]: decides which stored values share a kernel
+//! * [`group`]: decides which stored values share a kernel; [`units`]: the kernels that grow
 //! * [`operands`]: strided operands of products
 //! * [`cost`]: which shared values are worth storing
 //! * [`segments`]: equal segments of one long value become rows
@@ -22,6 +22,7 @@ pub mod operands;
 pub mod prepare;
 mod print;
 pub mod segments;
+pub mod units;
 
 pub use classify::{Class, base_of};
 pub use group::{Unit, Work};

@@ -94,9 +94,24 @@ pub fn overlap(slots: &[Slot]) -> Option<(usize, usize)> {
     None
 }
 
+/// The memory of a plan in which no two values share a place.
+pub fn without_reuse(slots: &[Slot]) -> usize {
+    slots.iter().map(Slot::size).sum()
+}
+
 /// The least memory any plan needs: the most bytes that are live at one time.
 pub fn lower_bound(slots: &[Slot]) -> usize {
     let end = slots.iter().map(|s| s.last + 1).max().unwrap_or(0);
-    let live = |at: usize| slots.iter().filter(|s| s.first <= at && at <= s.last).map(Slot::size).sum();
-    (0..end).map(live).max().unwrap_or(0)
+    let (mut begins, mut ends) = (vec![0; end], vec![0; end]);
+    for slot in slots {
+        begins[slot.first] += slot.size();
+        ends[slot.last] += slot.size();
+    }
+    let (mut live, mut most) = (0, 0);
+    for at in 0..end {
+        live += begins[at];
+        most = most.max(live);
+        live -= ends[at];
+    }
+    most
 }

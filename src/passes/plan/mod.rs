@@ -4,11 +4,13 @@
 //!   updated, a result)
 //! * [`order`]: a topological order in which updates come after the last reader of the old value
 //! * [`memory`]: offsets in one block, by live ranges; and the check that no two live values overlap
+//! * [`traffic`]: the bytes that a step moves
 
 pub mod destination;
 pub mod memory;
 pub mod order;
 mod print;
+pub mod traffic;
 
 use super::fuse::{Fused, Work, base_of};
 use crate::ir::{NodeId, OutputKind};

@@ -1,6 +1,6 @@
 //! The `plan` stage as text.
 
-use super::{Base, Place, Plan, Step, memory};
+use super::{Base, Place, Plan, Step, memory, traffic};
 use crate::ir::Op;
 use crate::passes::fuse::{Fused, Work};
 use std::fmt::Write;
@@ -17,21 +17,14 @@ impl std::fmt::Display for Place {
 }
 
 impl Plan {
-    /// Bytes that the steps read and write, each buffer counted once a step.
+    /// Bytes that all steps read and write.
     pub fn bytes_moved(&self, fused: &Fused) -> usize {
-        let of = |step: &Step| match step {
-            Step::Copy(copy) => 2 * copy.bytes,
-            Step::Unit(k) => {
-                let unit = &fused.units[*k];
-                unit.reads.iter().chain(&unit.roots).map(|id| fused.graph.ty(*id).bytes()).sum()
-            }
-        };
-        self.steps.iter().map(of).sum()
+        self.steps.iter().map(|step| traffic::bytes(fused, step)).sum()
     }
 
     pub fn print(&self, fused: &Fused) -> String {
         let mut text = String::new();
-        let sum: usize = self.slots.iter().map(|s| s.bytes).sum();
+        let sum = memory::without_reuse(&self.slots);
         let kernels = fused.units.iter().filter(|u| matches!(u.work, Work::Kernel(_))).count();
         let calls = fused.units.iter().filter(|u| matches!(u.work, Work::Library)).count();
         let copies = self.steps.iter().filter(|s| matches!(s, Step::Copy(_))).count();

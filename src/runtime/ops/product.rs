@@ -51,6 +51,9 @@ const TILE: usize = 1 << 22;
 const MOST_TILES: usize = 16;
 /// Tiles cut columns if each gets this many: measured to be quicker than cutting rows, where operands are packed worse.
 const COLUMNS: usize = 32;
+/// Rows of a tile of a product with a transposed left operand (a weight's gradient). Such tiles cut rows: columns would make
+/// every tile read the whole transposed operand, at half the speed.
+const ROWS: usize = 128;
 /// Below this many multiply-adds a plain loop is quicker than the library's overhead.
 const TINY: usize = 2048;
 
@@ -117,8 +120,10 @@ impl Product {
         if work >= SHARED {
             // A power of two, so that two and four cores get equal shares.
             let tiles = (work / TILE).clamp(2, MOST_TILES);
+            let transposed = product.lhs.0 == 1 && product.lhs.1 != 1 && product.m >= 2 * ROWS;
+            let tiles = if transposed { tiles.min(product.m / ROWS) } else { tiles };
             product.tiles = 1 << tiles.ilog2();
-            product.split_rows = product.n / product.tiles < COLUMNS;
+            product.split_rows = transposed || product.n / product.tiles < COLUMNS;
         }
         product
     }

@@ -4,7 +4,8 @@ use super::ops::Operand;
 use super::{Elab, Failed, R};
 use crate::diag::{error, suggest};
 use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
-use crate::sema::modules::{Global, Modules};
+use crate::sema::library;
+use crate::sema::modules::Global;
 use crate::sema::value::{Axes, Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{BinOp, Block, Expr, ExprKind, Ident};
@@ -106,7 +107,7 @@ impl Elab<'_> {
         let frame = self.frames.last().expect("elaboration happens inside a frame");
         let locals = frame.scopes.iter().flat_map(|s| s.keys()).map(String::as_str);
         let dims = frame.dims.keys().map(String::as_str);
-        let globals = self.modules.module(module).scope.keys().map(String::as_str);
+        let globals = self.modules.names(module);
         let help = unknown_name_help(name, locals.chain(dims).chain(globals));
         self.fail(error("E0201", format!("unknown name '{name}'")).at(span, "not defined here").maybe_help(help))
     }
@@ -188,7 +189,7 @@ impl Elab<'_> {
 
 /// The nearest name in scope, or the `use` that brings the name in.
 pub fn unknown_name_help<'a>(name: &str, in_scope: impl Iterator<Item = &'a str>) -> Option<String> {
-    if let Some(module) = Modules::library_home(name) {
+    if let Some(module) = library::home(name) {
         return Some(format!("the library has it: add `use {module}.{name}`"));
     }
     let mut names: Vec<&'a str> = in_scope.collect();

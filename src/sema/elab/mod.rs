@@ -244,7 +244,7 @@ impl<'a> Elab<'a> {
 
     /// A mistake that is found inside the library is (nearly always) one of the call: that place comes first.
     fn in_users_text(&self, mut diagnostic: Diagnostic) -> Diagnostic {
-        let users = |span: Span| self.modules.user_modules().any(|m| self.modules.module(m).file == span.file);
+        let users = |span: Span| self.modules.user_modules().any(|(_, m)| m.file == span.file);
         if diagnostic.labels.is_empty() || diagnostic.labels.iter().any(|l| users(l.span)) {
             return diagnostic;
         }

@@ -69,6 +69,18 @@ pub fn parse_file(sources: &SourceMap, file: FileId) -> (ast::File, Vec<Diagnost
     (out, tidy(parser.errors))
 }
 
+/// Parses the one item in a part of a file that is known to be good; `None` if it is not.
+pub fn parse_item(text: &str, part: Range<usize>, file: FileId) -> Option<ast::Item> {
+    let layout = layout::layout(&text[part.clone()], file, true);
+    let [chunk] = layout.chunks.as_slice() else { return None };
+    if !layout.errors.is_empty() {
+        return None;
+    }
+    let pair = Grammar::parse(Rule::item_entry, &layout.masked[chunk.range.clone()]).ok()?;
+    let pair = pair.into_iter().find(|p| p.as_rule() != Rule::EOI)?;
+    Builder { file, base: part.start + chunk.range.start, depth: 0 }.item(pair, chunk.doc.clone()).ok()
+}
+
 /// Parses a text that is one expression (`optc eval`).
 pub fn parse_expr(sources: &SourceMap, file: FileId) -> Result<ast::Expr, Vec<Diagnostic>> {
     let text = &sources.file(file).text;

@@ -1,8 +1,8 @@
 //! The bytes that an instruction reads and writes, each counted once: of a large buffer, only the part that is touched.
 
-use crate::kernel::{Affine, Effect, Kernel, Space, ValueKind};
+use super::Step;
+use crate::kernel::{Affine, Effect, Kernel, KernelParam, Space, ValueKind};
 use crate::passes::fuse::{Fused, Work, base_of};
-use crate::passes::plan::Step;
 
 /// Bytes read and written by a step of the plan.
 pub fn bytes(fused: &Fused, step: &Step) -> usize {
@@ -27,22 +27,26 @@ pub fn bytes(fused: &Fused, step: &Step) -> usize {
 }
 
 fn of_kernel(kernel: &Kernel) -> usize {
-    let param = |index: usize| {
-        let loads = kernel.values.iter().filter_map(|v| match &v.kind {
-            ValueKind::Load { param, at } if *param == index => Some(touched(&kernel.space, at)),
-            _ => None,
-        });
-        let stores = kernel.effects.iter().filter_map(|e| match e {
-            Effect::Store { param, at, .. } if *param == index => Some(touched(&kernel.space, at)),
-            Effect::ColReduce { param, .. } if *param == index => Some(inner(&kernel.space)),
-            Effect::TotalReduce { param, .. } if *param == index => Some(1),
-            _ => None,
-        });
-        // Several places of one buffer may be the same or not: no more than the whole is counted.
-        let elements: usize = loads.clone().max().unwrap_or(0).max(stores.max().unwrap_or(0));
-        elements.min(kernel.params[index].elements) * kernel.params[index].dtype.size()
-    };
-    (0..kernel.params.len()).map(param).sum()
+    // Elements of each parameter. Several places of one buffer may overlap: no more than the whole is counted.
+    let mut elements = vec![0; kernel.params.len()];
+    let mut seen: Vec<(usize, &Affine)> = vec![];
+    for value in &kernel.values {
+        if let ValueKind::Load { param, at } = &value.kind
+            && !seen.contains(&(*param, at))
+        {
+            seen.push((*param, at));
+            elements[*param] += touched(&kernel.space, at);
+        }
+    }
+    for effect in &kernel.effects {
+        match effect {
+            Effect::Store { param, at, .. } => elements[*param] += touched(&kernel.space, at),
+            Effect::ColReduce { param, .. } => elements[*param] += inner(&kernel.space),
+            Effect::TotalReduce { param, .. } => elements[*param] += 1,
+        }
+    }
+    let bytes = |(param, elements): (&KernelParam, usize)| elements.min(param.elements) * param.dtype.size();
+    kernel.params.iter().zip(elements).map(bytes).sum()
 }
 
 fn inner(space: &Space) -> usize {
