@@ -318,3 +318,39 @@ fn rounds_and_the_arena_agree() {
         assert!(gap < 1e-12, "{gap}");
     }
 }
+
+/// Each hyper-parameter may be a schedule; the table of `optc check` says which rule has which tensor.
+#[test]
+fn groups_have_a_table_and_schedules() {
+    let text = "use layers.{Dense, LayerNorm}
+        use optimizers.{Muon, AdamW}
+        use schedules.cosine
+        data given = synthetic.linear(rows = 4)
+        train run on given {
+          batch = all
+          let body = Dense(8)
+          let scale = LayerNorm()
+          let head = Dense(1)
+          step(x, y) {
+            let p = (x |> body |> scale |> head)[.., 0]
+            minimize mean((p - y)^2)
+              over body where role == weight with Muon(),
+              over scale where role == norm with AdamW(1e-3, beta1 = cosine(0.9, total = 10), weight_decay = cosine(0.1, total = 10)),
+              rest with AdamW(cosine(1e-2, total = 10))
+          }
+        }";
+    let column = |name: &str, shape: &[usize]| Column {
+        name: name.into(),
+        is_float: true,
+        shape: shape.to_vec(),
+        classes: None,
+    };
+    let program = on_columns(text, DType::F32, &[column("x", &[3]), column("y", &[])], 4);
+    let Some((_, rows)) = optc::driver::rules_table(&program) else { panic!("there are three rules") };
+    let rule = |path: &str| rows.iter().find(|r| r[0] == path).map(|r| r[2].as_str());
+    assert_eq!(rule("body.w"), Some("muon"));
+    assert_eq!(rule("scale.gain"), Some("adamw"));
+    assert_eq!(rule("head.w"), Some("adamw2"));
+    assert_eq!(rule("body.b"), Some("adamw2"));
+    assert!(program.hypers.iter().all(|h| h.name != "adamw.weight_decay"), "a schedule is no number");
+}
