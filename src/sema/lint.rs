@@ -14,8 +14,8 @@ use std::collections::{HashMap, HashSet};
 /// Hints about every rule that the user wrote.
 pub fn lint(modules: &Modules) -> Vec<Diagnostic> {
     let mut diags = vec![];
-    for id in modules.user_modules() {
-        for item in &modules.module(id).items {
+    for (_, module) in modules.user_modules() {
+        for item in &module.items {
             if let ItemKind::Def(def) = &item.kind
                 && matches!(def.kind, DefKind::Optimizer | DefKind::Transform)
             {

@@ -52,7 +52,7 @@ fn at_least(e: &Expr, least: Binds, scope: &Scope) -> String {
 
 fn of(e: &Expr, scope: &Scope) -> Piece {
     if is_about_shape(e) && !scope.bare {
-        return of(e, &Scope { bare: true, ..scope.clone() });
+        return of(e, &scope.without_time());
     }
     match &e.kind {
         ExprKind::Int(n) => number(*n as f64),

@@ -79,6 +79,11 @@ impl Scope {
         self.names.insert(name.to_string(), entry);
     }
 
+    /// The scope inside `shape(theta)`.
+    pub fn without_time(&self) -> Scope {
+        Scope { bare: true, ..self.clone() }
+    }
+
     /// Whether the definition has this name anywhere.
     pub fn has(&self, name: &str) -> bool {
         self.taken.iter().any(|t| t == name)
