@@ -19,6 +19,8 @@ pub enum Builtin {
     GroupNorm,
     /// `grad_at(theta + e)`: the gradient of what is minimized at another point.
     GradAt,
+    /// `loss_at(theta - lr*g)`: the value of what is minimized at another point.
+    LossAt,
     /// `hvp(u)`: the Hessian of what is minimized, times a direction.
     Hvp,
     /// `eigh(a)` gives (values, vectors); `orthonormal(a)`, `cholesky(a)`, `solve(a, b)`
@@ -111,6 +113,7 @@ const TABLE: &[(&str, Builtin)] = &[
     ("cholesky", Builtin::Decompose(Decomposition::Cholesky)),
     ("solve", Builtin::Decompose(Decomposition::Solve)),
     ("grad_at", Builtin::GradAt),
+    ("loss_at", Builtin::LossAt),
     ("hvp", Builtin::Hvp),
     ("argmax", Builtin::Arg(ArgKind::Max)),
     ("argmin", Builtin::Arg(ArgKind::Min)),

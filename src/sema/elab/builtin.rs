@@ -203,7 +203,7 @@ impl Elab<'_> {
             }
             Builtin::Reduce(kind) => self.reduce(b, kind, args, span),
             Builtin::GroupReduce(_) | Builtin::GroupMean | Builtin::GroupNorm => self.group_reduce(b, args, span),
-            Builtin::GradAt | Builtin::Hvp => self.second_order(b, args, span),
+            Builtin::GradAt | Builtin::LossAt | Builtin::Hvp => self.second_order(b, args, span),
             Builtin::Decompose(kind) => self.decompose(b, kind, args, span),
             Builtin::Arg(kind) => self.arg_reduce(b, kind, args, span),
             Builtin::Cumulative(kind) => {

@@ -77,6 +77,15 @@ impl Elab<'_> {
             "training" => return Ok(Value::Bool(self.training)),
             "all" => return Ok(Value::Axes(Axes::All)),
             "but_last" => return Ok(Value::Axes(Axes::ButLast)),
+            _ => {}
+        }
+        let module = self.frame().module;
+        match self.modules.lookup(module, name) {
+            Some(Global::Def(def)) => return Ok(Value::Def(def)),
+            Some(Global::Const(def)) => return self.constant(def),
+            None => {}
+        }
+        match name {
             // Weights are [in, out]; those of convolutions [height, width, in, out].
             "in" => return Ok(Value::Axes(Axes::ButLast)),
             "out" => return Ok(Value::Int(-1)),
@@ -86,12 +95,6 @@ impl Elab<'_> {
                 }
             }
             _ => {}
-        }
-        let module = self.frame().module;
-        match self.modules.lookup(module, name) {
-            Some(Global::Def(def)) => return Ok(Value::Def(def)),
-            Some(Global::Const(def)) => return self.constant(def),
-            None => {}
         }
         if let Some((_, value)) = NAMED_CONSTANTS.iter().find(|(n, _)| *n == name) {
             return Ok(Value::Float(*value));

@@ -1,4 +1,4 @@
-//! `all.norm(x)`, `grad_at(x)`, `hvp(u)`: primitives about the whole group that a rule updates.
+//! `all.norm(x)`, `grad_at(x)`, `loss_at(x)`, `hvp(u)`: primitives about the whole group that a rule updates.
 
 use super::apply::Argument;
 use super::rule::Question;
@@ -81,13 +81,17 @@ impl Elab<'_> {
         }
     }
 
-    /// `grad_at(point)` and `hvp(direction)`.
+    /// `grad_at(point)`, `loss_at(point)` and `hvp(direction)`.
     pub fn second_order(&mut self, b: Builtin, args: Vec<Argument>, span: Span) -> R<Value> {
-        let name: &'static [&'static str] = if b == Builtin::GradAt { &["point"] } else { &["direction"] };
+        let name: &'static [&'static str] = if b == Builtin::Hvp { &["direction"] } else { &["point"] };
         let mut t = self.take(b, args, name, span)?;
         let (x, at) = self.required_tensor(&mut t)?;
         self.only_in_rules(b, span)?;
-        let question = if b == Builtin::GradAt { Question::GradientAt } else { Question::Curvature };
+        let question = match b {
+            Builtin::GradAt => Question::GradientAt,
+            Builtin::LossAt => Question::LossAt,
+            _ => Question::Curvature,
+        };
         let (shape, layout) = match (&self.flat, &self.update_shape) {
             (Some(group), _) => (vec![group.elements()], Layout::Flat),
             (None, shape) => (shape.clone().unwrap_or_default(), Layout::Plain),
@@ -95,6 +99,10 @@ impl Elab<'_> {
         let float = self.float;
         let like = Tensor { node: self.build(span).full(0.0, float, &shape), weak: false, layout };
         let own = self.fit_state(x, like, name[0], at)?;
+        if self.evaluating && question == Question::LossAt {
+            let zero = self.build(span).constant(0.0, float);
+            return Ok(Value::Tensor(Tensor::plain(self.unknown(zero))));
+        }
         if self.evaluating {
             let node = self.unknown(like.node);
             return Ok(Value::Tensor(Tensor { node, ..like }));
@@ -105,6 +113,9 @@ impl Elab<'_> {
         }
         let shapes: Vec<Vec<usize>> = self.group_paths.iter().map(|p| self.params[p].ty.shape.clone()).collect();
         let parts = self.taken_apart(own, &shapes, span);
+        if question == Question::LossAt {
+            return Ok(Value::Tensor(Tensor::plain(self.loss_at(&parts, span)?)));
+        }
         let answer = match question {
             Question::GradientAt => self.gradient_at(&parts, span)?,
             _ => self.curvature(&parts, span)?,

@@ -32,6 +32,8 @@ pub enum Question {
     Root,
     /// The gradient at a point made of the tensors' own.
     GradientAt,
+    /// The loss there.
+    LossAt,
     /// The product of the Hessian with a direction made of the tensors' own.
     Curvature,
 }
@@ -118,6 +120,11 @@ impl Elab<'_> {
                     tensors.iter().zip(&parts).for_each(|(t, part)| point[*t] = *part);
                     self.gradient_at(&point, place.0)?
                 }
+                Question::LossAt => {
+                    let mut point = self.objective(place.0)?.params;
+                    tensors.iter().zip(&parts).for_each(|(t, part)| point[*t] = *part);
+                    vec![self.loss_at(&point, place.0)?]
+                }
                 Question::Curvature => {
                     let objective = self.objective(place.0)?;
                     let mut build = self.build(place.0);
@@ -164,6 +171,12 @@ impl Elab<'_> {
         let point: Vec<NodeId> = point.iter().map(|p| self.stopped(*p, span)).collect();
         let loss = self.moved(objective.loss, &objective.params, &point);
         crate::ad::gradients(&mut self.graph, loss, None, &point).map_err(|d| self.refused(d, span))
+    }
+
+    /// The loss at another point.
+    pub fn loss_at(&mut self, point: &[NodeId], span: Span) -> R<NodeId> {
+        let objective = self.objective(span)?;
+        Ok(self.moved(objective.loss, &objective.params, point))
     }
 
     /// H u, as the gradient of the product of the gradient and u.
@@ -226,7 +239,7 @@ impl Elab<'_> {
             .rule
             .asked
             .values()
-            .filter(|a| matches!(a.question, Question::Reduce(_) | Question::Root))
+            .filter(|a| matches!(a.question, Question::Reduce(_) | Question::Root | Question::LossAt))
             .flat_map(|a| a.answer.iter().flatten().copied())
             .chain([objective.loss])
             .collect();

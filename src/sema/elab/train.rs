@@ -142,6 +142,7 @@ impl TrainSource {
     ) -> Result<T, Vec<Diagnostic>> {
         let mut elab = Elab::new(&self.modules, &self.sources, self.float);
         elab.training = training;
+        elab.has_eval = self.has_eval;
         let frame = elab.train_frame(format!("train {}", self.train.name.name));
         elab.frames.push(frame);
         let mut known = |_: &Pipeline| Ok(self.schema.clone());
@@ -319,7 +320,7 @@ impl Elab<'_> {
     /// Gradients, updates and outputs; then arenas.
     fn finish_step(&mut self, training: bool) -> R<Built> {
         let mut steps = std::mem::take(&mut self.steps);
-        if !training {
+        if !training && self.has_eval {
             self.evaluation_parameters(&mut steps)?;
         }
         let groups: Vec<GroupSpec> = steps.iter().flat_map(|s| s.groups.clone()).collect();
