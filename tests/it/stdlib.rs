@@ -118,7 +118,6 @@ const VALUES: &[(&str, &str, Option<&[f64]>)] = &[
         Some(&[0.5, 0.0, 0.0, 0.25]),
     ),
     ("optimizers/matrix.newton_schulz", "newton_schulz([[3.0, 0.0]] + 0.0, steps = 0)", None),
-    ("optimizers/composed.unit_norm", "unit_norm([[3.0, 0.0], [4.0, 1.0]] + 0.0)", Some(&[5.0, 1.0])),
     ("init.fan_in", "fan_in([3, 3, 8, 16])", Some(&[72.0])),
     ("init.fan_in", "fan_in([784, 128])", Some(&[784.0])),
     ("init.fan_out", "fan_out([3, 3, 8, 16])", Some(&[144.0])),
