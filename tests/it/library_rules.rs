@@ -48,9 +48,14 @@ fn rules() -> Vec<(String, String)> {
 fn program(rule: &str, float: DType) -> Program {
     let name = rule.split('(').next().unwrap_or("");
     let used = if name == "SGD" || !rule.contains("SGD") { name.to_string() } else { format!("{{{name}, SGD}}") };
+    program_with(&format!("use optimizers.{used}"), rule, float)
+}
+
+fn program_with(items: &str, rule: &str, float: DType) -> Program {
+    let items = if items.starts_with("use") { items.to_string() } else { format!("use optimizers.SGD\n{items}") };
     let text = format!(
         "use losses.mse
-         use optimizers.{used}
+         {items}
          model Net()(x: float[N, 3]) -> float[N] {{
            param w: float[3, 4] = constant(0.3)
            param b: float[4] = constant(0.1)
@@ -112,6 +117,25 @@ fn every_rule_runs_alike_and_lowers_the_loss() {
         }
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A rule called with a state moves the state, and the next step finds it there.
+#[test]
+fn a_rule_called_with_a_state_updates_it() {
+    let averaged = |step: &str| {
+        let rule = format!(
+            "optimizer Averaged()(theta, g, t) {{
+               state z = theta
+               state x = theta
+               {step}
+               x <- x + (z - x)/t
+               theta <- 0.1*z + 0.9*x
+             }}"
+        );
+        let program = program_with(&rule, "Averaged() ", DType::F64);
+        losses(&program, &COMPILED, DType::F64, 5)
+    };
+    assert_eq!(averaged("z <- z - 0.1*g"), averaged("SGD(0.1)(z, g, t)"));
 }
 
 #[test]
