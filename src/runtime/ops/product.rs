@@ -51,9 +51,9 @@ const TILE: usize = 1 << 22;
 const MOST_TILES: usize = 16;
 /// Tiles cut columns if each gets this many: measured to be quicker than cutting rows, where operands are packed worse.
 const COLUMNS: usize = 32;
-/// Rows of a tile of a product with a transposed left operand (a weight's gradient). Such tiles cut rows: columns would make
-/// every tile read the whole transposed operand, at half the speed.
-const ROWS: usize = 128;
+/// Least rows of a tile of a product with a transposed left operand (a weight's gradient). Such tiles cut rows: columns would
+/// make every tile read the whole transposed operand, at half the speed.
+const ROWS: usize = 192;
 /// Below this many multiply-adds a plain loop is quicker than the library's overhead.
 const TINY: usize = 2048;
 
