@@ -1,10 +1,12 @@
 //! Loads and stores of vectors, and what goes through memory.
 //!
-//! At 256 bits an instruction works on each half of a vector by itself, so lanes and halves are taken apart and put
-//! together in the *exchange*: a small part of the scratch block.
+//! The *exchange* is a small part of the scratch block. Values that all iterations of a loop share are settled by a store
+//! and a load of it. At 256 bits, where an instruction works on each half of a vector by itself, lanes and halves are
+//! taken apart and put together there.
 
 use super::emit::{Emitter, memory};
 use super::inner::{Lanes, Position};
+use super::lanes::bitcast;
 use super::quad::{self, Quad};
 use super::width::Width;
 use crate::ir::{DType, ReduceKind};
@@ -101,6 +103,9 @@ impl Emitter<'_, '_> {
         let x = if stride == 1 && matches!(at.lanes, Lanes::All) {
             let (address, offset) = self.place(base, size, at);
             self.load_parts(dtype, address, offset)
+        } else if stride == 0 {
+            let lane = self.b.ins().load(quad::lane_type(dtype), memory(), base, 0);
+            quad::splat(&mut self.b, if dtype == DType::Bool { DType::I32 } else { dtype }, lane)
         } else {
             let ty = quad::lane_type(dtype);
             let places = self.lane_places(base, stride * size, at);
@@ -168,6 +173,29 @@ impl Emitter<'_, '_> {
         quad::accumulate(&mut self.b, kind, dtype, low, high)
     }
 
+    /// A value with equal lanes, computed here and nowhere else.
+    ///
+    /// Cranelift computes what has no effects where it is used, and repeats it in the loops of the kernel: conversions of
+    /// hyper-parameters, for instance, at every element. A load stays where it is.
+    pub(super) fn settled(&mut self, x: Quad) -> Quad {
+        let part = x.parts()[0];
+        let ty = self.b.func.dfg.value_type(part);
+        // Of another type: a load of the type that was stored is replaced by the stored value.
+        let other = match ty {
+            types::F32X4 => types::I32X4,
+            types::F64X2 => types::I64X2,
+            types::I64X2 => types::F64X2,
+            _ => types::F32X4,
+        };
+        self.b.ins().store(memory(), part, self.exchange, 0);
+        let loaded = self.b.ins().load(other, memory(), self.exchange, 0);
+        let part = bitcast(&mut self.b, ty, loaded);
+        match x {
+            Quad::Narrow(_) => Quad::Narrow(part),
+            Quad::Wide(_) => Quad::Wide([part, part]),
+        }
+    }
+
     /// Keeps a value for a later pass, in whole vectors.
     pub(super) fn save(&mut self, v: ValueId, x: Quad, at: Position) {
         let (dtype, base) = self.scratch_row(v);
@@ -185,6 +213,13 @@ impl Emitter<'_, '_> {
 
     fn scratch_row(&mut self, v: ValueId) -> (DType, Value) {
         let offset = self.plan.scratch[v.0 as usize].expect("saved values have a place");
-        (self.dtype(v), self.b.ins().iadd_imm_s(self.scratch, offset as i64))
+        let dtype = self.dtype(v);
+        let mut base = self.b.ins().iadd_imm_s(self.scratch, offset as i64);
+        if let Some(first) = self.row_first {
+            // Indices of segments go on from one to the next.
+            let distance = self.b.ins().imul_imm_s(first, dtype.size() as i64);
+            base = self.b.ins().isub(base, distance);
+        }
+        (dtype, base)
     }
 }

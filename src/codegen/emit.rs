@@ -52,13 +52,15 @@ pub(super) struct Emitter<'k, 'f> {
     pub params: Vec<Value>,
     pub partials: Value,
     pub scratch: Value,
-    /// With 256 bits, memory through which lanes and halves of vectors go: see `access`.
+    /// Memory through which lanes and halves of vectors go: see `access`.
     pub exchange: Value,
     /// Scalar values, and Row values of the current row.
     pub fixed: Vec<Option<Quad>>,
     /// For each value and each effect: see [`RowBase`]; renewed each row.
     pub value_base: Vec<Option<RowBase>>,
     pub effect_base: Vec<Option<RowBase>>,
+    /// The first inner index of the current row, where that is not 0.
+    pub row_first: Option<Value>,
     /// Total reductions by effect.
     pub totals: Vec<Option<Accumulators>>,
     /// The rows that are taken together; empty for a single row.
@@ -111,6 +113,7 @@ pub fn build(kernel: &Kernel, width: Width, isa: &dyn cranelift_codegen::isa::Ta
         fixed: vec![None; kernel.values.len()],
         value_base: vec![None; kernel.values.len()],
         effect_base: vec![None; kernel.effects.len()],
+        row_first: None,
         totals: vec![None; kernel.effects.len()],
         group: vec![],
         columns: vec![None; kernel.effects.len()],
@@ -126,7 +129,10 @@ impl<'f> Emitter<'_, 'f> {
     fn emit(mut self, start: Value, end: Value) -> FunctionBuilder<'f> {
         let kernel = self.kernel;
         for v in self.plan.scalars.clone() {
-            let value = self.scalar(v);
+            let mut value = self.scalar(v);
+            if self.plan.used_in_loops[v.0 as usize] {
+                value = self.settled(value);
+            }
             self.fixed[v.0 as usize] = Some(value);
         }
         self.start_partials();
@@ -356,6 +362,10 @@ impl<'f> Emitter<'_, 'f> {
     /// The passes over one row, with the row values between them.
     fn passes(&mut self, range: super::inner::Range) {
         self.kept.clear();
+        self.row_first = match range {
+            super::inner::Range::Static(_) => None,
+            super::inner::Range::Dynamic(low, _) => Some(low),
+        };
         for p in 0..self.plan.passes.len() {
             self.row_values(p);
             self.pass(p, range);
@@ -366,8 +376,15 @@ impl<'f> Emitter<'_, 'f> {
     fn row_values(&mut self, before: usize) {
         for v in self.plan.row_values[before].clone() {
             let value = self.row(v);
-            self.fixed[v.0 as usize] = Some(value);
+            self.fix_row(v, value);
         }
+    }
+
+    /// Sets the value of a row.
+    pub(super) fn fix_row(&mut self, v: ValueId, value: Quad) {
+        let in_loop = self.plan.used_in_loops[v.0 as usize] && !self.plan.straight;
+        let value = if in_loop { self.settled(value) } else { value };
+        self.fixed[v.0 as usize] = Some(value);
     }
 
     /// An effect on a Row value, once a row.

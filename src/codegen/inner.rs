@@ -396,11 +396,11 @@ impl Emitter<'_, '_> {
         for (v, accumulators) in state.reduces {
             let x = self.join(&accumulators);
             let x = self.reduce_lanes(accumulators.kind, accumulators.dtype, x);
-            self.fixed[v.0 as usize] = Some(x);
+            self.fix_row(v, x);
         }
         for arg in state.args {
             let index = self.arg_result(&arg);
-            self.fixed[arg.id.0 as usize] = Some(index);
+            self.fix_row(arg.id, index);
         }
     }
 

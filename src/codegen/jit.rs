@@ -351,6 +351,10 @@ fn same_code(x: &Kernel, y: &Kernel) -> bool {
     };
     let params = x.params.len() == y.params.len()
         && x.params.iter().zip(&y.params).all(|(x, y)| (x.dtype, x.written) == (y.dtype, y.written));
+    // Buffers of one size may be one buffer, updated in place, which the code has to respect.
+    let alike = |kernel: &Kernel, a: usize, b: usize| kernel.params[a].elements == kernel.params[b].elements;
+    let pairs = |count: usize| (0..count).flat_map(move |a| (0..a).map(move |b| (a, b)));
+    let params = params && pairs(x.params.len()).all(|(a, b)| alike(x, a, b) == alike(y, a, b));
     let values = x.values.iter().zip(&y.values).all(|(x, y)| same_value(&x.kind, &y.kind) && x.dtype == y.dtype);
     spaces && params && values && x.values.len() == y.values.len() && x.effects == y.effects
 }

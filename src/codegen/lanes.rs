@@ -1,7 +1,7 @@
 //! Vector instructions for one float type: what the math functions are written with.
 //!
 //! Everything here works on *native* vectors of 128 bits: four `f32` or two `f64`, with masks and bit patterns in integer
-//! vectors of the same shape.
+//! vectors of the same shape. In a kernel that is widened, each stands for two halves that do the same.
 
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{ConstantData, InstBuilder, MemFlagsData, Opcode, Type, Value, ValueDef, types};

@@ -1,7 +1,8 @@
 //! Native code for kernels, by Cranelift. The only place that knows Cranelift.
 //!
-//! `plan` decides what is computed where, `emit` (with `inner` and `value`) writes the function, `quad` and `lanes` the
-//! vector instructions, `math` the elementary functions, `jit` compiles and owns the code. Every kernel is verified
+//! `plan` decides what is computed where, `emit` (with `inner`, `value` and `access`) writes the function, `quad` and
+//! `lanes` the vector instructions, `math` the elementary functions, `jit` compiles and owns the code. `width` says which
+//! kernels are emitted for 256-bit vectors, and `widen` makes that of Cranelift's 128-bit code. Every kernel is verified
 //! first: see [`crate::kernel::verify`].
 
 mod access;

@@ -46,8 +46,10 @@ pub struct Plan {
     /// Byte offset of each saved value in the scratch block.
     pub scratch: Vec<Option<usize>>,
     pub scratch_bytes: usize,
-    /// Byte offset of the exchange memory of 256-bit code in the scratch block.
+    /// Byte offset of the exchange memory in the scratch block: see `access`.
     pub exchange: usize,
+    /// Scalar and Row values, other than constants, that Element values or effects use.
+    pub used_in_loops: Vec<bool>,
 }
 
 /// Room for the lanes of two f64 values.
@@ -134,6 +136,41 @@ fn static_inner(kernel: &Kernel) -> Option<usize> {
     }
 }
 
+/// A row longer than this would leave the caches: to compute again is better than to write and read it.
+const LONGEST_SAVED: usize = 1 << 17;
+
+/// Work that is worth a store and a load: that of three or four divisions.
+const WORTH_SAVING: usize = 12;
+
+/// Elements of a scratch row, if values may be kept in one.
+fn saved_row(kernel: &Kernel) -> Option<usize> {
+    match &kernel.space {
+        Space::Flat { .. } => None,
+        Space::Grid { inner, .. } => Some(*inner),
+        Space::Segments { offsets } => {
+            let longest = offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0);
+            (longest <= LONGEST_SAVED).then_some(longest)
+        }
+    }
+}
+
+/// The work of computing an Element value from memory, each operation once.
+fn work_of(kernel: &Kernel, levels: &[Level], id: ValueId) -> usize {
+    let mut seen = vec![false; kernel.values.len()];
+    let (mut work, mut sum) = (vec![id], 0);
+    while let Some(id) = work.pop() {
+        let v = id.0 as usize;
+        let kind = &kernel.values[v].kind;
+        if levels[v] != Level::Element || seen[v] || matches!(kind, ValueKind::Load { .. }) {
+            continue;
+        }
+        seen[v] = true;
+        sum += weight(kernel, id);
+        work.extend(operands(kind));
+    }
+    sum
+}
+
 /// Makes the plan of a verified kernel.
 pub fn plan(kernel: &Kernel, width: Width) -> Plan {
     let count = kernel.values.len();
@@ -189,10 +226,9 @@ pub fn plan(kernel: &Kernel, width: Width) -> Plan {
         plan.passes[p].effects.push(e);
     }
     place_steps(kernel, &mut plan, roots, &ready, width);
-    if width == Width::W256 {
-        plan.exchange = plan.scratch_bytes;
-        plan.scratch_bytes += EXCHANGE_BYTES;
-    }
+    plan.exchange = plan.scratch_bytes;
+    plan.scratch_bytes += EXCHANGE_BYTES;
+    plan.used_in_loops = used_in_loops(kernel, &plan, &live);
 
     plan.row_values = vec![vec![]; passes + 1];
     for (v, value) in kernel.values.iter().enumerate().filter(|(v, _)| live[*v]) {
@@ -206,6 +242,23 @@ pub fn plan(kernel: &Kernel, width: Width) -> Plan {
         }
     }
     plan
+}
+
+fn used_in_loops(kernel: &Kernel, plan: &Plan, live: &[bool]) -> Vec<bool> {
+    let mut used = vec![false; kernel.values.len()];
+    let element = |v: usize| live[v] && plan.levels[v] == Level::Element;
+    for (v, value) in kernel.values.iter().enumerate() {
+        if element(v) {
+            operands(&value.kind).iter().for_each(|x| used[x.0 as usize] = true);
+        }
+    }
+    for e in plan.passes.iter().flat_map(|pass| &pass.effects) {
+        used[effect_value(&kernel.effects[*e]).0 as usize] = true;
+    }
+    for (v, value) in kernel.values.iter().enumerate() {
+        used[v] &= plan.levels[v] != Level::Element && !matches!(value.kind, ValueKind::Const(_));
+    }
+    used
 }
 
 fn live_values(kernel: &Kernel) -> Vec<bool> {
@@ -240,6 +293,7 @@ fn may_be_read_again(kernel: &Kernel, param: usize) -> bool {
 fn place_steps(kernel: &Kernel, plan: &mut Plan, mut roots: Vec<(usize, ValueId)>, ready: &[usize], width: Width) {
     let count = kernel.values.len();
     let passes = plan.passes.len();
+    let row = saved_row(kernel);
     let mut computed = vec![false; count];
     let mut needed = vec![vec![false; count]; passes];
     let mut reload = vec![vec![false; count]; passes];
@@ -254,8 +308,12 @@ fn place_steps(kernel: &Kernel, plan: &mut Plan, mut roots: Vec<(usize, ValueId)
             needed[p][v] = true;
             computed[v] = true;
             let kind = &kernel.values[v].kind;
-            let expensive = is_transcendental(kind) || matches!(kind, ValueKind::Random { .. });
-            if !plan.straight && expensive && ready[v] < p && static_inner(kernel).is_some() {
+            let expensive = || {
+                is_transcendental(kind)
+                    || matches!(kind, ValueKind::Random { .. })
+                    || work_of(kernel, &plan.levels, id) >= WORTH_SAVING
+            };
+            if !plan.straight && ready[v] < p && row.is_some() && expensive() {
                 reload[p][v] = true;
                 roots.push((ready[v], id));
                 continue;
@@ -263,7 +321,7 @@ fn place_steps(kernel: &Kernel, plan: &mut Plan, mut roots: Vec<(usize, ValueId)
             work.extend(operands(kind));
         }
     }
-    let row = static_inner(kernel).unwrap_or(0).next_multiple_of(width.lanes());
+    let row = row.unwrap_or(0).next_multiple_of(width.lanes());
     for v in 0..count {
         if reload.iter().any(|pass| pass[v]) {
             plan.scratch[v] = Some(plan.scratch_bytes);

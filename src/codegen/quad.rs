@@ -3,6 +3,10 @@
 //! A [`Quad`] of a 32-bit type is one native vector; of `f64` it is two. A boolean is a mask of either shape, whichever
 //! its producer made; [`narrow_mask`] and [`wide_mask`] change the shape. Scalar and row values are quads with equal
 //! lanes, so that one emitter serves all levels.
+//!
+//! In a kernel that is widened to 256 bits there are twice as many lanes, and all of this happens in each half: then what
+//! passes between 32-bit and 64-bit lanes ([`convert`], [`narrow_mask`], [`wide_mask`]) serves values with equal lanes
+//! only, and [`lane`] tells about the lower half. See [`super::width`].
 
 use super::lanes::{Float, Lanes, bitcast, demote, low_words, promote, select, shuffle32};
 use super::math;

@@ -31,8 +31,8 @@ impl Emitter<'_, '_> {
                 self.random(*stream, *keys, number.one())
             }
             kind => match host::index_of(kind) {
-                Some(function) => self.host_call(function, value.dtype, kind),
-                None => self.uniform(v),
+                Some(function) if value.dtype.is_float() => self.host_call(function, value.dtype, kind),
+                _ => self.uniform(v),
             },
         }
     }

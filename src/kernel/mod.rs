@@ -9,6 +9,7 @@
 
 pub mod interp;
 pub mod print;
+pub mod rebase;
 pub mod verify;
 
 use crate::ir::{ArgKind, Binary, Compare, DType, ReduceKind, Unary};

@@ -9,7 +9,7 @@ use super::{Buffer, Executable, Tensor};
 use crate::codegen::{self, Module};
 use crate::diag::{self, Diagnostic};
 use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
-use crate::kernel::{Kernel, interp, print::print};
+use crate::kernel::{Kernel, interp, print::print, rebase::rebase};
 use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
 use crate::passes::plan::{Base, Place, Plan, Step, plan, traffic};
 use crate::source::{SourceMap, Span};
@@ -287,11 +287,14 @@ impl<'a> Builder<'a> {
                 let unit = &self.fused.units[*k];
                 match &unit.work {
                     Work::Kernel(draft) => {
-                        for id in &draft.params {
-                            self.of_node(*id);
+                        let mut kernel = draft.kernel.clone();
+                        let starts = rebase(&mut kernel);
+                        for ((id, start), param) in draft.params.iter().zip(starts).zip(&kernel.params) {
+                            let place = self.plan.place(self.fused, *id);
+                            self.pointer(Place { offset: place.offset + start * param.dtype.size(), ..place });
                         }
-                        let kernel = self.kernels.len();
-                        self.kernels.push(draft.kernel.clone());
+                        self.kernels.push(kernel);
+                        let kernel = self.kernels.len() - 1;
                         self.instrs.push(Instr::Kernel { kernel, first, count: draft.params.len() });
                     }
                     Work::Library => {

@@ -3,7 +3,8 @@
 
 use crate::support::{Checked, check, check_with, programs_in, root, shared_data};
 use optc::data::Context;
-use optc::ir::Op;
+use optc::driver::Session;
+use optc::ir::{DType, Op, print};
 use optc::passes::fuse::{Fusion, Work, fuse};
 use optc::passes::plan::memory::{lower_bound, without_reuse};
 use optc::passes::plan::{Step, plan};
@@ -55,6 +56,21 @@ fn steps_of_the_examples() {
         (format!("{folder}/{name}"), checked)
     });
     insta::assert_snapshot!(table(checked));
+}
+
+/// Hyper-parameters are run-time values: another learning rate is the same graph, of which nothing is compiled again.
+#[test]
+fn a_changed_learning_rate_compiles_nothing() {
+    for rule in ["SGD", "AdamW", "Lion", "LAMB"] {
+        let of = |lr: &str| {
+            let program = Session::new().update(&format!("{rule}({lr})"), &[vec![3], vec![2, 2]], DType::F32);
+            let program = program.unwrap_or_else(|problems| panic!("{}", problems[0].title));
+            (print::print(&program.graphs.step(7).expect("a step"), None), program.hypers)
+        };
+        let (slow, fast) = (of("0.125"), of("0.25"));
+        assert_eq!(slow.0, fast.0, "{rule}");
+        assert_ne!(slow.1, fast.1, "{rule}");
+    }
 }
 
 #[test]

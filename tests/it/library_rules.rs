@@ -22,6 +22,12 @@ const STEPS: usize = 30;
 const NO_DESCENT: &[(&str, &str)] =
     &[("random_signs", "its result is a probe for a Hessian product, not a direction of descent")];
 
+/// What need not be the same to the last digits, and why.
+const ILL_POSED: &[(&str, &str)] = &[(
+    "SOAP",
+    "after one gradient the eigenvectors of its null space are arbitrary, and small ε divides by what lies there",
+)];
+
 fn spread(stream: u32, count: usize, low: f64, high: f64) -> Vec<f64> {
     let unit = |i: usize| f64::from(random_bits([stream, 9], 0, i as u32, 0)) / f64::from(u32::MAX);
     (0..count).map(|i| low + (high - low) * unit(i)).collect()
@@ -42,9 +48,14 @@ fn rules() -> Vec<(String, String)> {
 fn program(rule: &str, float: DType) -> Program {
     let name = rule.split('(').next().unwrap_or("");
     let used = if name == "SGD" || !rule.contains("SGD") { name.to_string() } else { format!("{{{name}, SGD}}") };
+    program_with(&format!("use optimizers.{used}"), rule, float)
+}
+
+fn program_with(items: &str, rule: &str, float: DType) -> Program {
+    let items = if items.starts_with("use") { items.to_string() } else { format!("use optimizers.SGD\n{items}") };
     let text = format!(
         "use losses.mse
-         use optimizers.{used}
+         {items}
          model Net()(x: float[N, 3]) -> float[N] {{
            param w: float[3, 4] = constant(0.3)
            param b: float[4] = constant(0.1)
@@ -87,7 +98,8 @@ fn every_rule_runs_alike_and_lowers_the_loss() {
         let (interpreted, at) = losses(&exact, &INTERPRETER, DType::F64, 5);
         let (_, compiled_at) = losses(&exact, &COMPILED, DType::F64, 5);
         let d = apart(&at, &compiled_at);
-        if d.is_nan() || d > 1e-9 {
+        let most = if ILL_POSED.iter().any(|(n, _)| *n == name) { 1e-2 } else { 1e-9 };
+        if d.is_nan() || d > most {
             failures.push(format!("{name}: after 5 steps the parameters differ by {d:.1e} between the engines"));
         }
         if interpreted.iter().chain(&at).any(|v| !v.is_finite()) {
@@ -105,6 +117,25 @@ fn every_rule_runs_alike_and_lowers_the_loss() {
         }
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A rule called with a state moves the state, and the next step finds it there.
+#[test]
+fn a_rule_called_with_a_state_updates_it() {
+    let averaged = |step: &str| {
+        let rule = format!(
+            "optimizer Averaged()(theta, g, t) {{
+               state z = theta
+               state x = theta
+               {step}
+               x <- x + (z - x)/t
+               theta <- 0.1*z + 0.9*x
+             }}"
+        );
+        let program = program_with(&rule, "Averaged() ", DType::F64);
+        losses(&program, &COMPILED, DType::F64, 5)
+    };
+    assert_eq!(averaged("z <- z - 0.1*g"), averaged("SGD(0.1)(z, g, t)"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod random;
 mod reductions;
 mod rows;
 mod speed;
+mod widths;
 
 use super::{Module, Widths, combine_partials, compile, compile_widths, partial_layout, scratch_bytes};
 use crate::ir::{Binary, Compare, DType, ReduceKind, Type, Unary};

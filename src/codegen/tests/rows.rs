@@ -227,3 +227,49 @@ fn segments_scaled_by_their_norm() {
         assert_eq!(*all.get_or_insert(got.clone()), got);
     }
 }
+
+/// LAMB's form: a costly value that a norm and the update use is computed once and kept, at its place in the segment.
+#[test]
+fn segments_keep_costly_values() {
+    let offsets = vec![0usize, 3, 3, 40, 41, 120, 128];
+    let (rows, n) = (offsets.len() - 1, 128);
+    let mut k = Build::new(Space::Segments { offsets: std::sync::Arc::new(offsets.clone()) });
+    let (x, y) = (k.param(DType::F32, n, false), k.param(DType::F32, n, false));
+    let (z, norms) = (k.param(DType::F32, n, true), k.param(DType::F32, rows, true));
+    let (a, b) = (k.load(x, along(0, &[0], 1)), k.load(y, along(0, &[0], 1)));
+    let one = k.c(DType::F32, 1.0);
+    let squares = [a, b].map(|v| k.binary(Binary::Mul, v, v));
+    let [p, q] = squares.map(|v| {
+        let v = k.binary(Binary::Add, v, one);
+        k.binary(Binary::Div, a, v)
+    });
+    let p = k.binary(Binary::Div, p, q);
+    let root = k.unary(Unary::Sqrt, squares[0]);
+    let r = k.binary(Binary::Add, p, root);
+    let rr = k.binary(Binary::Mul, r, r);
+    let sum = k.row_reduce(ReduceKind::Sum, rr);
+    let norm = k.unary(Unary::Sqrt, sum);
+    let out = k.binary(Binary::Div, r, norm);
+    k.store(z, along(0, &[0], 1), out);
+    k.store(norms, along(0, &[1], 0), norm);
+    let plan = crate::codegen::plan::plan(&k.kernel, crate::codegen::width::Width::W128);
+    assert!(plan.scratch[r.0 as usize].is_some());
+    let data = [noise(n, 1), noise(n, 2)].map(|d| d.iter().map(|v| v.abs() + 0.1).collect::<Vec<f64>>());
+    for tile in [1, 2, 10] {
+        let mut buffers =
+            [tensor(DType::F32, &data[0]), tensor(DType::F32, &data[1]), zeros(DType::F32, n), zeros(DType::F32, rows)];
+        run_tiles(&k.kernel, &mut buffers, tile);
+        for s in 0..rows {
+            let value = |i: usize| {
+                let (a, b) = (data[0][i], data[1][i]);
+                (a / (a * a + 1.0)) / (a / (b * b + 1.0)) + a
+            };
+            let row = offsets[s]..offsets[s + 1];
+            let norm = row.clone().map(|i| value(i) * value(i)).sum::<f64>().sqrt();
+            assert!((buffers[3].f32s()[s] as f64 - norm).abs() < 1e-4);
+            for i in row {
+                assert!((buffers[2].f32s()[i] as f64 - value(i) / norm).abs() < 1e-5, "{i}");
+            }
+        }
+    }
+}

@@ -93,11 +93,6 @@ pub fn slots(listing: &Listing) -> Result<Slots, Refusal> {
         match item.class {
             Class::Move(_) if !slots.offsets.contains(&offset) => slots.offsets.push(offset),
             Class::Move(_) => {}
-            Class::Halves(_) if i.memory_size().size() == 16 => {
-                if !slots.offsets.contains(&offset) {
-                    slots.offsets.push(offset);
-                }
-            }
             // Registers that the function must restore, and spilled integers.
             Class::General if i.code() != Code::Lea_r64_m => others.push((offset, i.memory_size().size() as u64)),
             _ => return Err(Refusal::Stack(i.ip())),
@@ -114,8 +109,9 @@ pub fn slots(listing: &Listing) -> Result<Slots, Refusal> {
         return Err(Refusal::Slots);
     }
     if !slots.is_empty() {
-        slots.frame = frame_bytes(listing)?.next_multiple_of(32);
-        if slots.offsets.iter().any(|offset| offset + 16 > slots.frame) {
+        let size = frame_bytes(listing)?;
+        slots.frame = size.next_multiple_of(32);
+        if slots.offsets.iter().any(|offset| offset + 16 > size) {
             return Err(Refusal::Frame);
         }
     }

@@ -119,6 +119,11 @@ pub fn widen(bytes: &[u8]) -> Result<Widened, Refusal> {
 /// The instructions that take the place of one.
 fn rewrite(item: &Item, known: Known, slots: &Slots, constants: &mut Constants) -> Result<Vec<Instruction>, Refusal> {
     let mut i = item.instruction;
+    // Constants are read, 16 bytes at most; their addresses go nowhere.
+    let writes = i.op0_kind() == OpKind::Memory || i.code() == Code::Lea_r64_m;
+    if writes && i.is_ip_rel_memory_operand() {
+        return Err(Refusal::Constant(i.ip()));
+    }
     let stored_to_buffer = i.op0_kind() == OpKind::Memory && slots.of(&i).is_none();
     match item.class {
         Class::Halves(_) if is_scalar_splat(&i, known) => {
@@ -137,6 +142,7 @@ fn rewrite(item: &Item, known: Known, slots: &Slots, constants: &mut Constants) 
                     i.set_op_register(k, ymm(i.op_register(k)));
                 }
             }
+            // Only moves have slots: nothing else reads spilled vectors.
             if let Some(slot) = slots.of(&i) {
                 i.set_memory_displacement64(slots.place(slot));
                 i.set_memory_displ_size(8);

@@ -7,6 +7,8 @@ use crate::ir::{Graph, NodeId, Op};
 pub enum Reduction {
     /// Over inner axes: one result for each row.
     Row,
+    /// Over ragged rows ([`super::chunks`]): one result for each.
+    Segment,
     /// Over outer axes: one result for each inner index.
     Column,
     /// Over everything.

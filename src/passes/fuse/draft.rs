@@ -1,21 +1,32 @@
 //! One kernel from its roots: pulls the values that the roots need at affine maps of the kernel's loops.
 
+use super::chunks::Ragged;
 use super::classify::{Class, Reduction, base_of, reduced_and_kept, wide_axes};
 use super::map::{Lin, Map, decompose, linearise};
 use crate::ir::types::strides;
 use crate::ir::{ArgKind, Compare, DType, Graph, NodeId, Op, ReduceKind};
 use crate::kernel::{Affine, Effect, Kernel, KernelParam, Level, Space, Value, ValueId, ValueKind};
 use rustc_hash::FxHashMap;
+use std::sync::Arc;
 
 /// Loops of a kernel before axes are merged: extents without those of size 1, and how many of the last are inner
 /// (`None`: any split will do, since nothing is reduced along part of them).
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Ragged rows have two loops, over rows and over the flat index of all elements; in row `r` the second one runs from
+/// `ragged[r]` to `ragged[r + 1]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loops {
     pub extents: Vec<usize>,
     pub inner: Option<usize>,
+    pub ragged: Option<Arc<Vec<usize>>>,
 }
 
 impl Loops {
+    fn ragged(offsets: &Arc<Vec<usize>>) -> Loops {
+        let elements = offsets.last().copied().unwrap_or(0);
+        Loops { extents: vec![offsets.len() - 1, elements], inner: Some(1), ragged: Some(offsets.clone()) }
+    }
+
     /// Loops that serve both: equal ones, or one that is the rows of the other.
     pub fn join(&self, other: &Loops) -> Option<Loops> {
         let (long, short) = if self.extents.len() >= other.extents.len() { (self, other) } else { (other, self) };
@@ -24,15 +35,18 @@ impl Loops {
             return None;
         }
         if k == long.extents.len() {
+            if long.ragged != short.ragged {
+                return None;
+            }
             let inner = match (long.inner, short.inner) {
                 (Some(a), Some(b)) if a != b => return None,
                 (a, b) => a.or(b),
             };
-            return Some(Loops { extents: long.extents.clone(), inner });
+            return Some(Loops { inner, ..long.clone() });
         }
         let rows = long.extents.len() - k;
         let fits = k > 0 && short.inner.is_none() && long.inner.is_none_or(|inner| inner == rows);
-        fits.then(|| Loops { extents: long.extents.clone(), inner: Some(rows) })
+        fits.then(|| Loops { inner: Some(rows), ..long.clone() })
     }
 }
 
@@ -67,6 +81,8 @@ pub struct Context<'a> {
     pub classes: &'a [Class],
     /// Nodes that own bytes.
     pub stored: &'a [bool],
+    /// The rows of flat values of these lengths.
+    pub ragged: &'a Ragged,
 }
 
 impl Context<'_> {
@@ -74,24 +90,32 @@ impl Context<'_> {
     pub fn loops(&self, root: NodeId) -> Loops {
         let graph = self.graph;
         let extents = |shape: &[usize], axes: &[usize]| axes.iter().map(|a| shape[*a]).collect::<Vec<_>>();
+        let all = |shape: &[usize]| {
+            let extents = extents(shape, &wide_axes(shape));
+            match extents[..] {
+                [elements] if let Some(offsets) = self.ragged.get(&elements) => Loops::ragged(offsets),
+                _ => Loops { extents, ..Loops::default() },
+            }
+        };
         match self.classes[root.index()] {
             Class::Reduce(kind) => {
                 let shape = graph.shape(graph.node(root).args[0]);
                 let (reduced, kept) = reduced_and_kept(graph, root);
                 match kind {
                     Reduction::Row => {
-                        let mut all = extents(shape, &kept);
-                        all.extend(extents(shape, &reduced));
-                        Loops { extents: all, inner: Some(reduced.len()) }
+                        let mut rows = extents(shape, &kept);
+                        rows.extend(extents(shape, &reduced));
+                        Loops { extents: rows, inner: Some(reduced.len()), ragged: None }
                     }
-                    Reduction::Column => Loops { extents: extents(shape, &wide_axes(shape)), inner: Some(kept.len()) },
-                    Reduction::Total => Loops { extents: extents(shape, &wide_axes(shape)), inner: None },
+                    Reduction::Segment => all(shape),
+                    Reduction::Column => {
+                        let extents = extents(shape, &wide_axes(shape));
+                        Loops { extents, inner: Some(kept.len()), ragged: None }
+                    }
+                    Reduction::Total => all(shape),
                 }
             }
-            _ => {
-                let shape = graph.shape(root);
-                Loops { extents: extents(shape, &wide_axes(shape)), inner: None }
-            }
+            _ => all(graph.shape(root)),
         }
     }
 
@@ -101,6 +125,7 @@ impl Context<'_> {
             context: self,
             roots,
             extents: &loops.extents,
+            ragged: loops.ragged.as_ref(),
             split: loops.inner.map_or(0, |inner| loops.extents.len() - inner),
             values: vec![],
             memo: FxHashMap::default(),
@@ -119,6 +144,7 @@ struct Builder<'a> {
     context: &'a Context<'a>,
     roots: &'a [NodeId],
     extents: &'a [usize],
+    ragged: Option<&'a Arc<Vec<usize>>>,
     /// The first inner loop.
     split: usize,
     values: Vec<Value>,
@@ -147,6 +173,18 @@ impl Builder<'_> {
         map
     }
 
+    /// The map of a whole value whose elements are the loops of its root.
+    fn home(&self, shape: &[usize]) -> Map {
+        let axes = wide_axes(shape);
+        let mut map = self.map_of(shape.len(), &axes);
+        if let ([axis], Some(_)) = (&axes[..], self.ragged)
+            && shape[*axis] == self.extents[1]
+        {
+            map[*axis] = self.lin(1);
+        }
+        map
+    }
+
     fn param(&mut self, node: NodeId, written: bool) -> usize {
         if let Some(k) = self.params.iter().position(|(n, p)| *n == node && p.written == written) {
             return k;
@@ -161,13 +199,12 @@ impl Builder<'_> {
         let context = self.context;
         let node = context.graph.node(root);
         let loops = context.loops(root).extents.len();
-        let rank = node.ty.rank();
         let home = match context.classes[root.index()] {
             Class::Reduce(kind @ (Reduction::Column | Reduction::Total)) => {
                 let Op::Reduce { kind: reduce, .. } = &node.op else { return Err(Blocked::Conflict) };
                 let operand = node.args[0];
                 let shape = self.graph().shape(operand).clone();
-                let map = self.map_of(shape.len(), &wide_axes(&shape));
+                let map = self.home(&shape);
                 let value = self.pull(operand, &map)?;
                 let param = self.param(root, true);
                 let effect = match kind {
@@ -178,7 +215,7 @@ impl Builder<'_> {
                 self.fused.push(root);
                 return Ok(());
             }
-            Class::Reduce(Reduction::Row) => {
+            Class::Reduce(Reduction::Row | Reduction::Segment) => {
                 let home = self.row_map(root);
                 self.pull(root, &home)?;
                 if !wanted(root) {
@@ -186,7 +223,7 @@ impl Builder<'_> {
                 }
                 home
             }
-            _ => self.map_of(rank, &wide_axes(&node.ty.shape)),
+            _ => self.home(&node.ty.shape),
         };
         let value = self.pull(root, &home)?;
         let at = self.affine(&linearise(&home, &node.ty.shape, self.extents.len()));
@@ -321,6 +358,12 @@ impl Builder<'_> {
                 };
                 map.iter().enumerate().map(flip).collect()
             }
+            Op::SegmentBroadcast { offsets } => {
+                if self.ragged != Some(offsets) || map[0] != self.lin(1) {
+                    return Err(Blocked::Need(id));
+                }
+                vec![self.lin(0)]
+            }
             // Reshapes, and reductions of axes of size 1.
             _ => {
                 let position = linearise(map, &node.ty.shape, loops);
@@ -334,20 +377,29 @@ impl Builder<'_> {
 
     fn row_reduction(&mut self, id: NodeId, map: &Map) -> Result<ValueId, Blocked> {
         let context = self.context;
-        let row = context.classes[id.index()] == Class::Reduce(Reduction::Row);
-        if !row || *map != self.row_map(id) || context.loops(id).extents != self.extents {
+        let row = matches!(context.classes[id.index()], Class::Reduce(Reduction::Row | Reduction::Segment));
+        let loops = context.loops(id);
+        if !row || *map != self.row_map(id) || loops.extents != self.extents || loops.ragged.as_ref() != self.ragged {
             return Err(Blocked::Conflict);
         }
         let node = context.graph.node(id);
         let operand = node.args[0];
-        let (reduced, kept) = reduced_and_kept(context.graph, id);
-        let order: Vec<usize> = kept.into_iter().chain(reduced).collect();
-        let operand_map = self.map_of(context.graph.shape(operand).len(), &order);
+        let operand_map = match self.ragged {
+            Some(_) => vec![self.lin(1)],
+            None => {
+                let (reduced, kept) = reduced_and_kept(context.graph, id);
+                let order: Vec<usize> = kept.into_iter().chain(reduced).collect();
+                self.map_of(context.graph.shape(operand).len(), &order)
+            }
+        };
         let value = self.pull(operand, &operand_map)?;
-        let position: Vec<isize> = strides(self.extents).iter().map(|s| *s as isize).collect();
+        let position: Vec<isize> = match self.ragged {
+            Some(_) => vec![0, 1],
+            None => strides(self.extents).iter().map(|s| *s as isize).collect(),
+        };
         let value = self.raised(value, Level::Element, &Affine { offset: 0, outer_strides: position, inner_stride: 0 });
         let kind = match &node.op {
-            Op::Reduce { kind, .. } => ValueKind::RowReduce(*kind, value),
+            Op::Reduce { kind, .. } | Op::SegmentReduce { kind, .. } => ValueKind::RowReduce(*kind, value),
             Op::ArgReduce { kind, .. } => ValueKind::RowArg(*kind, value),
             _ => return Err(Blocked::Conflict),
         };
@@ -362,6 +414,7 @@ impl Builder<'_> {
         let merged = self.merge(split);
         let inner_loops = merged.iter().filter(|r| r.start >= split).count();
         let space = match loops.inner {
+            _ if let Some(offsets) = &loops.ragged => Space::Segments { offsets: offsets.clone() },
             Some(_) if inner_loops > 1 => return Err(self.unmerged()),
             None if merged.len() <= 1 => Space::Flat { elements: self.extents.iter().product() },
             _ => {
@@ -405,7 +458,8 @@ impl Builder<'_> {
     fn raise_reduced(&mut self, total: usize, space: &Space) {
         let rows = match space {
             Space::Grid { outer, .. } => strides(outer).iter().map(|s| *s as isize).collect(),
-            _ => vec![],
+            Space::Segments { .. } => vec![1],
+            Space::Flat { .. } => vec![],
         };
         for k in 0..self.effects.len() {
             let (effect, loops) = &self.effects[k];

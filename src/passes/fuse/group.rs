@@ -1,6 +1,7 @@
 //! Which stored values are made together: kernels grow greedily, in an order that follows the data and not the
 //! spelling of the program.
 
+use super::chunks::Ragged;
 use super::classify::{Class, Reduction, base_of};
 use super::draft::{Blocked, Context, Draft, Loops};
 use super::units::{Growing, Units};
@@ -49,9 +50,9 @@ pub fn depths(graph: &Graph, classes: &[Class]) -> Vec<u32> {
 }
 
 /// Groups all stored values. An error names a node that must be stored as well.
-pub fn group(graph: &Graph, classes: &[Class], required: &[bool]) -> Result<Vec<Unit>, NodeId> {
+pub fn group(graph: &Graph, classes: &[Class], ragged: &Ragged, required: &[bool]) -> Result<Vec<Unit>, NodeId> {
     let stored = stored(graph, classes, required);
-    let context = Context { graph, classes, stored: &stored };
+    let context = Context { graph, classes, stored: &stored, ragged };
     let depth = depths(graph, classes);
     let live = super::live(graph);
     let mut order: Vec<NodeId> = graph.ids().filter(|id| stored[id.index()] && live[id.index()]).collect();
@@ -71,7 +72,7 @@ pub fn group(graph: &Graph, classes: &[Class], required: &[bool]) -> Result<Vec<
         match classes[id.index()] {
             Class::Input | Class::Dense => continue,
             Class::Library | Class::Concat => {
-                let loops = Loops { extents: vec![], inner: None };
+                let loops = Loops::default();
                 let reads = super::operands::reads(graph, id).unwrap_or_else(reads_of_call);
                 units.push(Growing { roots: vec![id], loops, draft: None, reads });
             }
@@ -98,7 +99,7 @@ fn kernel(roots: Vec<NodeId>, loops: Loops, draft: Draft) -> Growing {
 /// Joins kernels that grew apart: what they share came only after both had begun (an optimizer's averages, and norms of
 /// values that need them).
 fn merge(context: &Context, units: &mut Units) {
-    for j in 1..units.len() {
+    for j in 1..units.count() {
         if units.get(j).draft.is_none() {
             continue;
         }
@@ -155,6 +156,11 @@ fn join(context: &Context, units: &Units, id: NodeId, loops: &Loops, alone: &Dra
     for k in related(context, units, loops, alone) {
         let unit = units.get(k);
         let Some(joined) = unit.loops.join(loops) else { continue };
+        // What the node reads from others it will read in any kernel.
+        let mut others = alone.reads().filter_map(|r| units.owner(r)).filter(|u| *u != k);
+        if others.any(|u| units.reaches(u, k)) {
+            continue;
+        }
         let mut roots = unit.roots.clone();
         roots.push(id);
         roots.sort_unstable();

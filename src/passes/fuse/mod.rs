@@ -10,9 +10,10 @@
 //! * [`group`]: decides which stored values share a kernel; [`units`]: the kernels that grow
 //! * [`operands`]: strided operands of products
 //! * [`cost`]: which shared values are worth storing
-//! * [`segments`]: equal segments of one long value become rows
+//! * [`segments`]: equal segments of one long value become rows; [`chunks`]: unequal ones become ragged rows
 //! * [`prepare`]: reductions over scattered axes become several
 
+pub mod chunks;
 pub mod classify;
 pub mod cost;
 pub mod draft;
@@ -28,6 +29,8 @@ pub use classify::{Class, base_of};
 pub use group::{Unit, Work};
 
 use crate::ir::{Graph, NodeId, Op};
+use chunks::Ragged;
+use classify::Reduction;
 
 /// A graph grouped into kernels and library calls, in no particular order.
 #[derive(Clone, Debug)]
@@ -52,13 +55,19 @@ const LONGEST_CHAIN: u32 = 200;
 
 /// Groups a graph. Nodes that no output needs are left out.
 pub fn fuse(graph: &Graph, fusion: Fusion) -> Fused {
-    let cut = segments::as_rows(graph);
-    let graph = prepare::split_reductions(cut.as_ref().unwrap_or(graph));
-    let classes: Vec<Class> = graph.ids().map(|id| classify::classify(&graph, id)).collect();
+    let rows = segments::as_rows(graph);
+    let graph = prepare::split_reductions(rows.as_ref().unwrap_or(graph));
+    let (graph, ragged) = chunks::cut(&graph).unwrap_or_else(|| (graph, Ragged::default()));
+    let class = |id: NodeId| match &graph.node(id).op {
+        Op::SegmentReduce { .. } if chunks::on_rows(&ragged, graph.node(id)) => Class::Reduce(Reduction::Segment),
+        Op::SegmentBroadcast { .. } if chunks::on_rows(&ragged, graph.node(id)) => Class::Expr,
+        _ => classify::classify(&graph, id),
+    };
+    let classes: Vec<Class> = graph.ids().map(class).collect();
     let mut required = required(&graph, &classes, fusion);
     let mut weighed = fusion == Fusion::Off;
     let units = loop {
-        match group::group(&graph, &classes, &required) {
+        match group::group(&graph, &classes, &ragged, &required) {
             Ok(units) if weighed => break units,
             Ok(units) => {
                 weighed = true;

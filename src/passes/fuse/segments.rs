@@ -7,6 +7,10 @@
 use crate::ir::{Graph, Node, NodeId, Op, Type};
 use std::collections::HashMap;
 
+/// Longer rows (in elements) do not stay in a core's cache from one pass to the next, and few of them leave cores without
+/// work: they are cut like segments of unequal length.
+const LONGEST: usize = 1 << 17;
+
 /// Rows and their length, by the length of the flat value; with the offsets that say so.
 type Rows = HashMap<usize, (usize, usize, Vec<usize>)>;
 
@@ -16,6 +20,7 @@ pub fn as_rows(graph: &Graph) -> Option<Graph> {
     for node in &graph.nodes {
         if let Op::SegmentReduce { offsets, .. } | Op::SegmentBroadcast { offsets } = &node.op
             && let Some((count, length)) = equal(offsets)
+            && (count == 1 || length <= LONGEST)
         {
             // Of two ways to cut one length the first wins; the other stays a library call.
             rows.entry(count * length).or_insert((count, length, offsets.to_vec()));

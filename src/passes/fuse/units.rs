@@ -18,7 +18,7 @@ pub struct Growing {
 
 impl Growing {
     fn nothing() -> Growing {
-        Growing { roots: vec![], loops: Loops { extents: vec![], inner: None }, draft: None, reads: vec![] }
+        Growing { roots: vec![], loops: Loops::default(), draft: None, reads: vec![] }
     }
 }
 
@@ -36,7 +36,7 @@ impl Units {
         &self.list[k]
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.list.len()
     }
 

@@ -58,25 +58,21 @@ pub fn live_ranges(fused: &Fused, destinations: &Destinations, order: &[usize]) 
 pub fn assign(slots: &mut [Slot]) -> usize {
     let mut by_size: Vec<usize> = (0..slots.len()).collect();
     by_size.sort_by_key(|k| (std::cmp::Reverse(slots[*k].bytes), slots[*k].first, *k));
-    let mut placed: Vec<usize> = vec![];
+    // By offset.
+    let mut placed: Vec<Slot> = vec![];
     let mut end = 0;
     for k in by_size {
-        let mut neighbours: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(|p| slots[**p].lives_with(&slots[k]))
-            .map(|p| (slots[*p].offset, slots[*p].offset + slots[*p].size()))
-            .collect();
-        neighbours.sort_unstable();
+        let slot = &mut slots[k];
         let mut offset = 0;
-        for (from, to) in neighbours {
-            if from >= offset + slots[k].size() {
+        for other in placed.iter().filter(|p| p.lives_with(slot)) {
+            if other.offset >= offset + slot.size() {
                 break;
             }
-            offset = offset.max(to);
+            offset = offset.max(other.offset + other.size());
         }
-        slots[k].offset = offset;
-        end = end.max(offset + slots[k].size());
-        placed.push(k);
+        slot.offset = offset;
+        end = end.max(offset + slot.size());
+        placed.insert(placed.partition_point(|p| p.offset <= offset), slot.clone());
     }
     end
 }

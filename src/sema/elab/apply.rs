@@ -363,8 +363,10 @@ impl Elab<'_> {
             && let (Some(theta), Some(at)) = (theta, caller_theta)
         {
             let name = self.sources.text(at).trim().to_string();
-            if self.local(&name).is_some() {
-                self.assign(&name, theta.clone());
+            if let Some(old) = self.local(&name).cloned() {
+                // Also a state: what it becomes is carried to the next step.
+                let new = self.updated(&name, old, Operand { value: theta.clone(), span: at }, at)?;
+                self.assign(&name, new);
             }
             return Ok(theta);
         }

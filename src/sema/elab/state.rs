@@ -313,7 +313,7 @@ impl Elab<'_> {
     }
 
     /// What a name stands for after it was updated; a state's slot learns it too.
-    fn updated(&mut self, name: &str, old: Value, new: Operand, span: Span) -> R<Value> {
+    pub fn updated(&mut self, name: &str, old: Value, new: Operand, span: Span) -> R<Value> {
         let mut path = self.state_path(name);
         if !self.states.contains_key(&path) {
             path = self.whole_path(name);
