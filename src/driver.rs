@@ -198,7 +198,6 @@ impl Session {
         // A definition that could not be read looks like an unknown name where it is used.
         let whole = !found.iter().any(Diagnostic::is_error);
         found.extend(sema::resolve::resolve(&modules));
-        found.extend(sema::lint::lint(&modules));
         let request = Request::default();
         let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
         for name in names {
@@ -211,6 +210,10 @@ impl Session {
         for index in 0..modules.compares().count() {
             let runs = Runs::of_compare(&modules, index);
             found.extend(runs.and_then(|runs| self.programs(&modules, runs, &request)).err().unwrap_or_default());
+        }
+        // A rule that is wrong is not also unwise.
+        if !found.iter().any(Diagnostic::is_error) {
+            found.extend(sema::lint::lint(&modules));
         }
         let mut once: Vec<Diagnostic> = Vec::new();
         for diagnostic in found {

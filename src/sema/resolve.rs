@@ -158,7 +158,7 @@ impl Walk<'_> {
                 self.define(&decl.name.name);
             }
             StmtKind::Update { target, value } => {
-                self.expr(target);
+                self.target(target);
                 self.expr(value);
             }
             StmtKind::Eval { target, value } => {
@@ -207,6 +207,20 @@ impl Walk<'_> {
                 near.iter().chain(within).for_each(|e| self.expr(e));
             }
         }
+    }
+
+    /// What is updated was declared before.
+    fn target(&mut self, target: &Expr) {
+        let ExprKind::Name(name) = &target.kind else { return self.expr(target) };
+        if self.is_local(name) || self.before + self.diags.len() >= MOST_ERRORS {
+            return;
+        }
+        let locals: Vec<&str> = self.scopes.iter().flatten().map(String::as_str).collect();
+        let help = suggest(name, locals).unwrap_or_else(|| format!("declare it first: `state {name} = 0`"));
+        let d = error("E0201", format!("unknown name '{name}'")).at(target.span, "nothing of this name to update");
+        self.diags.push(d.help(help));
+        // One message about it is enough.
+        self.define(name);
     }
 
     fn expr(&mut self, expr: &Expr) {

@@ -160,7 +160,6 @@ fn found(rule: &str) -> (SourceMap, Vec<Diagnostic>) {
     let file = sources.add("rule.opt", text);
     let (modules, mut diags) = sema::load(&mut sources, file, false, &|_| Err("no files".into()));
     diags.extend(sema::resolve::resolve(&modules));
-    diags.extend(sema::lint::lint(&modules));
     let column = |name: &str, shape: &[usize]| Column {
         name: name.into(),
         is_float: true,
@@ -178,6 +177,9 @@ fn found(rule: &str) -> (SourceMap, Vec<Diagnostic>) {
                 }
             }
         }
+    }
+    if !diags.iter().any(Diagnostic::is_error) {
+        diags.extend(sema::lint::lint(&modules));
     }
     (sources, diags)
 }

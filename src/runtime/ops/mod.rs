@@ -1,7 +1,7 @@
 //! Library calls: operations that are loops of their own and not part of a kernel.
 //!
 //! * [`product`]: general dot products on a GEMM crate
-//! * [`matrix`]: decompositions
+//! * [`matrix`]: decompositions of matrices
 //! * [`movement`]: gather, pad, concatenate, repeat over segments: bytes that move
 //! * [`arithmetic`]: scatter-add, cumulative and segmented reductions, sorting
 

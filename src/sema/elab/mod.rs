@@ -339,6 +339,13 @@ impl<'a> Elab<'a> {
     pub fn type_text(&self, value: &Value) -> String {
         match value {
             Value::Tensor(t) if t.weak => "float".into(),
+            Value::Tensor(t) if t.layout == Layout::Flat => {
+                let base = self.ir_type_text(&Type::scalar(self.graph.dtype(t.node)));
+                format!("{base}[..], like the parameter")
+            }
+            Value::Tensor(t) if t.layout == Layout::PerTensor => {
+                self.ir_type_text(&Type::scalar(self.graph.dtype(t.node)))
+            }
             Value::Tensor(t) => self.ir_type_text(self.graph.ty(t.node)),
             Value::Instance(instance) => self.instance_text(instance),
             Value::Def(def) => self.def_text(*def),

@@ -315,7 +315,10 @@ impl Elab<'_> {
             match new {
                 Ok(new) => parts.push(new.node),
                 Err(Failed::Waits) => waits = true,
-                Err(failed) => return Err(failed),
+                Err(failed) => {
+                    self.tell_which_tensor(path, spec.span);
+                    return Err(failed);
+                }
             }
         }
         if waits { Err(Failed::Waits) } else { Ok(parts) }
@@ -352,6 +355,19 @@ impl Elab<'_> {
                 Err(self
                     .fail(error("E0204", format!("the rule leaves {found} in the parameter")).at(span, "this rule")))
             }
+        }
+    }
+
+    /// A rule that does not take a tensor's shape: which one, and how to keep it away from the rule.
+    fn tell_which_tensor(&mut self, path: &str, rule: Span) {
+        if let Some(d) = self.diags.last_mut()
+            && d.code == "E0203"
+            && d.primary() == Some(rule)
+            && d.help.is_none()
+        {
+            d.notes.push(format!("it is '{path}'"));
+            d.help =
+                Some("give a rule the tensors that it is for: `over net where rank == 2 with …, rest with …`".into());
         }
     }
 
