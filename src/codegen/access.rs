@@ -111,7 +111,7 @@ impl Emitter<'_, '_> {
             let places = self.lane_places(base, stride * size, at);
             let lanes: Vec<Value> =
                 places.into_iter().map(|(address, offset)| self.b.ins().load(ty, memory(), address, offset)).collect();
-            self.from_lanes(dtype, &lanes)
+            self.joined_lanes(dtype, &lanes)
         };
         quad::from_memory(&mut self.b, dtype, x)
     }
@@ -147,9 +147,9 @@ impl Emitter<'_, '_> {
     }
 
     /// Puts scalars together.
-    fn from_lanes(&mut self, dtype: DType, lanes: &[Value]) -> Quad {
+    fn joined_lanes(&mut self, dtype: DType, lanes: &[Value]) -> Quad {
         if let (Width::W128, [x, y, z, w]) = (self.width, lanes) {
-            return quad::from_lanes(&mut self.b, dtype, [*x, *y, *z, *w]);
+            return quad::joined_lanes(&mut self.b, dtype, [*x, *y, *z, *w]);
         }
         let size = dtype.size() as i32;
         for (k, lane) in lanes.iter().enumerate() {

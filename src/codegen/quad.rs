@@ -124,7 +124,7 @@ pub fn lane(b: &mut Builder, dtype: DType, x: Quad, lane: u8) -> Value {
 }
 
 /// Puts four scalars together.
-pub fn from_lanes(b: &mut Builder, dtype: DType, lanes: [Value; 4]) -> Quad {
+pub fn joined_lanes(b: &mut Builder, dtype: DType, lanes: [Value; 4]) -> Quad {
     let ty = vector_type(dtype);
     if dtype == DType::F64 {
         let half = |b: &mut Builder, x, y| {
