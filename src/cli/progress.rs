@@ -1,6 +1,7 @@
 //! What a run shows while it works: a bar on a terminal, a line an epoch elsewhere, objects for programs.
 
 use super::{output, table};
+use crate::driver::rules_table;
 use crate::sema::program::Program;
 use crate::train::metrics::Record;
 use crate::train::{Plan, Sink, Summary};
@@ -138,6 +139,9 @@ fn overview(program: &Program, plan: &Plan) -> String {
         for layer in &program.layers {
             rows.push(vec![layer.path.clone(), layer.layer.clone(), layer.output.clone(), layer.params.to_string()]);
         }
+        out.push_str(&table::render(&rows));
+    }
+    if let Some((_, rows)) = rules_table(program) {
         out.push_str(&table::render(&rows));
     }
     let (train, test) = (program.schema.train_rows, program.schema.test_rows);

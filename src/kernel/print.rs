@@ -1,9 +1,10 @@
 //! Kernels as readable loop nests, for `optc ir --stage kernels`.
 
-use super::{Affine, Effect, Kernel, Level, Space, ValueId, ValueKind};
+use super::{Affine, Effect, Kernel, Level, Space, Value, ValueId, ValueKind};
 use crate::codegen::plan::{Plan, Step, plan};
 use crate::codegen::width::Width;
 use crate::ir::{ArgKind, ReduceKind};
+use crate::passes::plan::traffic::of_kernel;
 use std::fmt::Write;
 
 /// The text of a verified kernel: its parameters, then what happens once a call, once a row, and at each element.
@@ -18,10 +19,39 @@ pub fn print(kernel: &Kernel) -> String {
             format!("p{p}: {access}{}[{}]", param.dtype, param.elements)
         })
         .collect();
+    let plan = plan(kernel, Width::W128);
+    let _ = writeln!(out, "// {}", summary(kernel, &plan));
     let _ = writeln!(out, "kernel {}({}) {{", kernel.name, params.join(", "));
-    Printer { kernel, plan: plan(kernel, Width::W128), out: &mut out }.body();
+    Printer { kernel, plan, out: &mut out }.body();
     out.push_str("}\n");
     out
+}
+
+/// What an element costs: for an optimizer's kernel, what a parameter costs.
+///
+/// A reduction takes one operation for each element; a value that a later pass reloads counts once, as do bytes that a
+/// second pass reads again, since a row stays in the cache.
+fn summary(kernel: &Kernel, plan: &Plan) -> String {
+    let elements = match &kernel.space {
+        Space::Flat { elements } => *elements,
+        Space::Grid { outer, inner } => outer.iter().product::<usize>() * inner,
+        Space::Segments { offsets } => offsets.last().copied().unwrap_or(0),
+    };
+    let works = |v: &&Value| match v.kind {
+        ValueKind::Const(_) | ValueKind::Load { .. } | ValueKind::Index(_) => false,
+        ValueKind::RowReduce(..) | ValueKind::RowArg(..) => true,
+        _ => v.level == Level::Element,
+    };
+    let sums = kernel.effects.iter().filter(|e| !matches!(e, Effect::Store { .. })).count();
+    let operations = kernel.values.iter().filter(works).count() + sums;
+    let bytes = of_kernel(kernel);
+    let passes = plan.passes.len();
+    format!(
+        "{passes} {} over {elements} elements: {:.1} bytes and {operations} operations for each, {:.2} for each byte",
+        if passes == 1 { "pass" } else { "passes" },
+        bytes as f64 / elements.max(1) as f64,
+        (operations * elements) as f64 / bytes.max(1) as f64,
+    )
 }
 
 struct Printer<'a> {
@@ -193,6 +223,7 @@ mod tests {
             effects: vec![Effect::Store { param: 1, at, value: v(5) }],
         };
         let expect = "\
+// 3 passes over 8000 elements: 8.0 bytes and 5 operations for each, 0.62 for each byte
 kernel softmax(p0: f32[8000], p1: mut f32[8000]) {
   for i0 in 0..8 {
     for j in 0..1000 {

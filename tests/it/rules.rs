@@ -356,3 +356,34 @@ fn groups_have_a_table_and_schedules() {
     assert_eq!(rule("body.b"), Some("adamw2"));
     assert!(program.hypers.iter().all(|h| h.name != "adamw.weight_decay"), "a schedule is no number");
 }
+
+/// One rule of one name for several groups: the numbers are shared, the states are not.
+#[test]
+fn a_rule_that_trains_two_groups_has_states_for_each() {
+    for rule in ["AdamW(1e-3)", "Lookahead(AdamW(1e-3))"] {
+        let text = format!(
+            "use layers.Dense
+            use optimizers.{{AdamW, Lookahead}}
+            data given = synthetic.linear(rows = 4)
+            train run on given {{
+              batch = all
+              let body = Dense(8)
+              let head = Dense(1)
+              let rule = {rule}
+              step(x, y) {{
+                let p = (x |> body |> head)[.., 0]
+                minimize mean((p - y)^2) over body with rule, rest with rule
+              }}
+            }}"
+        );
+        let column = |name: &str, shape: &[usize]| Column {
+            name: name.into(),
+            is_float: true,
+            shape: shape.to_vec(),
+            classes: None,
+        };
+        let program = on_columns(&text, DType::F32, &[column("x", &[3]), column("y", &[])], 4);
+        let states = |elements: usize| program.buffers.iter().filter(|s| s.ty.elements() == elements).count();
+        assert!(states(32) >= 2 && states(9) >= 2, "{rule}: m and v of both groups");
+    }
+}

@@ -26,7 +26,8 @@ pub fn bytes(fused: &Fused, step: &Step) -> usize {
     }
 }
 
-fn of_kernel(kernel: &Kernel) -> usize {
+/// Bytes that one run of a kernel reads and writes.
+pub fn of_kernel(kernel: &Kernel) -> usize {
     // Elements of each parameter. Several places of one buffer may overlap: no more than the whole is counted.
     let mut elements = vec![0; kernel.params.len()];
     let mut seen: Vec<(usize, &Affine)> = vec![];

@@ -12,9 +12,11 @@ use super::{Elab, Failed, FlatGroup, Frame, FrameKind, R, StateOwner};
 use crate::diag::error;
 use crate::ir::{InputKind, NodeId, Type};
 use crate::sema::program::Report;
-use crate::sema::value::{Layout, Tensor, Value};
+use crate::sema::value::{Instance, Layout, Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{DefKind, Expr, ExprKind, Minimize};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What a parameter is for, as `over … where role == …` may ask.
@@ -59,12 +61,25 @@ impl Elab<'_> {
             self.check_rule(&rule, group.optimizer.span)?;
             let params = self.group_params(group.over.as_ref(), group.filter.as_ref(), &specs, span)?;
             self.check_overlap(&params, &specs, group.optimizer.span)?;
+            let rule = self.for_group(rule, &specs);
             let name = self.name_rule(&rule);
             specs.push(GroupSpec { name, params, rule, span: group.optimizer.span });
         }
         self.check_gaps(m, &specs)?;
         self.steps.push(Minimized { loss: loss.node, loss_span: m.loss.span, groups: specs });
         Ok(Value::Unit)
+    }
+
+    /// A rule that trains another group already (`let r = AdamW()`, then `over a with r, rest with r`): the same numbers,
+    /// but states of its own, since states belong to the tensors of a group.
+    fn for_group(&self, rule: Value, specs: &[GroupSpec]) -> Value {
+        let groups = self.steps.iter().flat_map(|s| s.groups.iter()).chain(specs);
+        let mut used = vec![];
+        groups.for_each(|g| instances(&g.rule, &mut used));
+        let mut here = vec![];
+        instances(&rule, &mut here);
+        let again = here.iter().any(|i| used.iter().any(|u| Rc::ptr_eq(u, i)));
+        if again { without_names(&rule) } else { rule }
     }
 
     pub fn check_rule(&mut self, rule: &Value, at: Span) -> R<()> {
@@ -503,5 +518,29 @@ impl Elab<'_> {
     /// The frame of a train item's body.
     pub fn train_frame(&self, title: String) -> Frame {
         self.new_frame(self.modules.main_id(), FrameKind::Train, title, String::new())
+    }
+}
+
+/// A rule's definitions with hyper-parameters, and those of the rules and transforms that it takes.
+fn instances(value: &Value, found: &mut Vec<Rc<Instance>>) {
+    match value {
+        Value::Instance(i) => {
+            found.push(i.clone());
+            i.hypers.iter().for_each(|h| instances(h, found));
+        }
+        Value::Chain(parts) => parts.iter().for_each(|part| instances(part, found)),
+        _ => {}
+    }
+}
+
+/// The same rule, whose states are named anew.
+fn without_names(value: &Value) -> Value {
+    match value {
+        Value::Instance(i) => {
+            let hypers = i.hypers.iter().map(without_names).collect();
+            Value::Instance(Rc::new(Instance { path: RefCell::new(None), hypers, ..**i }))
+        }
+        Value::Chain(parts) => Value::Chain(Rc::new(parts.iter().map(without_names).collect())),
+        other => other.clone(),
     }
 }
