@@ -150,9 +150,12 @@ impl<'a> Rule<'a> {
             (Some("rsqrt"), [x]) => self.divisions.push((&x.value, self.asked.iter().copied().collect())),
             _ => {}
         }
-        // A rule that is called with theta updates it.
-        if let Some(first) = args.first().and_then(|a| base_name(&a.value)) {
-            self.updated.insert(first);
+        // A rule that is called with its three inputs (theta, g, t) updates the first.
+        if let ([theta, _, _], Some(callee)) = (args, base_name(callee))
+            && callee != "where"
+            && let Some(theta) = base_name(&theta.value)
+        {
+            self.updated.insert(theta);
         }
         args.iter().for_each(|a| self.expr(&a.value));
         self.asked.truncate(before);

@@ -132,6 +132,7 @@ const HINTS: &[&str] = &[
     "optimizer R(lr = 0.1)(theta, g, t) {\n  state v = 0\n  v <- 0.9*v + 0.1*g^2\n  theta <- theta - lr*g / sqrt(v)\n}",
     "optimizer R(lr = 0.1)(theta, g, t) {\n  let n = all.norm(g)\n  theta <- theta - lr*g / n\n}",
     "optimizer R(lr = 0.1)(theta, g, t) {\n  theta <- theta - lr*sign(theta)\n}",
+    "optimizer R(lr = 0.1)(theta, g, t) {\n  state v = 0\n  theta <- theta - lr*g / (sqrt(v) + 1e-8)\n}",
 ];
 
 /// Right rules, about which there is nothing to say.
