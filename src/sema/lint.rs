@@ -9,6 +9,7 @@ use crate::source::Span;
 use crate::syntax::ast::{
     Arg, BinOp, Block, Decl, Def, DefKind, DimExpr, Expr, ExprKind, IndexItem, ItemKind, StmtKind,
 };
+use crate::syntax::walk::names;
 use std::collections::{HashMap, HashSet};
 
 /// Hints about every rule that the user wrote.
@@ -264,22 +265,4 @@ fn is_number(expr: &Expr) -> bool {
 
 fn is_zero(expr: &Expr) -> bool {
     matches!(expr.kind, ExprKind::Int(0)) || matches!(expr.kind, ExprKind::Float(v) if v == 0.0)
-}
-
-/// All names in an expression.
-fn names<'a>(expr: &'a Expr, out: &mut Vec<&'a str>) {
-    match &expr.kind {
-        ExprKind::Name(name) => out.push(name),
-        ExprKind::List(items) | ExprKind::Tuple(items) => items.iter().for_each(|e| names(e, out)),
-        ExprKind::Unary(_, x) | ExprKind::Field(x, _) | ExprKind::Index(x, _) => names(x, out),
-        ExprKind::Binary(_, a, b) | ExprKind::Pipe(a, b) | ExprKind::Range(a, b) => {
-            names(a, out);
-            names(b, out);
-        }
-        ExprKind::Call(f, args) => {
-            names(f, out);
-            args.iter().for_each(|a| names(&a.value, out));
-        }
-        _ => {}
-    }
 }

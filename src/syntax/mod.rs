@@ -10,6 +10,7 @@ mod layout;
 mod lex;
 pub mod parse;
 pub mod print;
+pub mod walk;
 
 pub use layout::ITEM_WORDS;
 pub use lex::is_name_char;

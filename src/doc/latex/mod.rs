@@ -9,8 +9,9 @@ mod names;
 mod scope;
 
 use crate::syntax::ast::{Block, Decl, Def, DefKind, DimExpr, Expr, ExprKind, Param, Stmt, StmtKind, TypeExpr};
+use crate::syntax::walk::each_stmt;
 use expr::latex;
-use scope::{Scope, each_stmt};
+use scope::Scope;
 use std::collections::HashSet;
 
 /// The definition as an `aligned` block, for use in a display.

@@ -1,7 +1,8 @@
 //! What a name stands for at one place of a body, and which time index it has there.
 
 use super::names::{Symbol, symbol};
-use crate::syntax::ast::{BinOp, Block, Def, DefKind, Expr, ExprKind, Stmt, StmtKind};
+use crate::syntax::ast::{BinOp, Block, Def, DefKind, Expr, ExprKind, StmtKind};
+use crate::syntax::walk::{each_stmt, walk};
 use std::collections::HashMap;
 
 /// What a name is.
@@ -199,57 +200,10 @@ fn declared(block: &Block, out: &mut Vec<String>) {
     });
 }
 
-/// All statements of a block and of the blocks in it.
-pub fn each_stmt<'a>(block: &'a Block, visit: &mut impl FnMut(&'a Stmt)) {
-    for stmt in &block.stmts {
-        visit(stmt);
-        match &stmt.kind {
-            StmtKind::If { then, otherwise, .. } => {
-                each_stmt(then, visit);
-                if let Some(block) = otherwise {
-                    each_stmt(block, visit);
-                }
-            }
-            StmtKind::For { body, .. } => each_stmt(body, visit),
-            _ => {}
-        }
-    }
-}
-
 /// `rank(theta)`, `shape(theta)`, `size(theta)`: known before the first step.
 pub fn is_about_shape(e: &Expr) -> bool {
     match &e.kind {
         ExprKind::Call(f, _) => matches!(&f.kind, ExprKind::Name(n) if ["rank", "shape", "size"].contains(&n.as_str())),
         _ => false,
-    }
-}
-
-/// All expressions inside `e`, itself included, as far as `visit` wants to go on.
-fn walk<'a>(e: &'a Expr, visit: &mut impl FnMut(&'a Expr) -> bool) {
-    if !visit(e) {
-        return;
-    }
-    match &e.kind {
-        ExprKind::List(items) | ExprKind::Tuple(items) => items.iter().for_each(|i| walk(i, visit)),
-        ExprKind::Unary(_, x) | ExprKind::Field(x, _) | ExprKind::Index(x, _) => walk(x, visit),
-        ExprKind::Binary(_, a, b) | ExprKind::Pipe(a, b) | ExprKind::Range(a, b) => {
-            walk(a, visit);
-            walk(b, visit);
-        }
-        ExprKind::Call(f, args) => {
-            walk(f, visit);
-            args.iter().for_each(|a| walk(&a.value, visit));
-        }
-        ExprKind::If(c, then, otherwise) => {
-            walk(c, visit);
-            for block in std::iter::once(then).chain(otherwise.as_ref()) {
-                for stmt in &block.stmts {
-                    if let StmtKind::Expr(e) = &stmt.kind {
-                        walk(e, visit);
-                    }
-                }
-            }
-        }
-        _ => {}
     }
 }

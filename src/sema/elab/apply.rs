@@ -12,6 +12,7 @@ use crate::sema::program::LayerRow;
 use crate::sema::value::{Instance, Value};
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Block, Def, DefKind, Expr, ExprKind, Ident, Param, Stmt, StmtKind};
+use crate::syntax::walk::names;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -271,16 +272,9 @@ impl Elab<'_> {
             return Ok(value);
         }
         let kind_of = |this: &Self, v: &Value| match v {
-            Value::Def(def) => Some(this.modules.def(*def).kind),
-            Value::Instance(i) => Some(this.modules.def(i.def).kind),
-            Value::Chain(parts) => match &parts[parts.len() - 1] {
-                Value::Def(def) => Some(this.modules.def(*def).kind),
-                Value::Instance(i) => Some(this.modules.def(i.def).kind),
-                _ => None,
-            },
             Value::Stack(..) => Some(DefKind::Layer),
             Value::Builtin(_) => Some(DefKind::Fn),
-            _ => None,
+            other => this.definition_of(other).map(|def| def.kind),
         };
         let kind = kind_of(self, &value);
         let fits = match (declared.as_str(), &value) {
@@ -490,10 +484,12 @@ impl Elab<'_> {
         self.apply_callee(rule.clone(), args, span)
     }
 
-    fn definition_of(&self, value: &Value) -> Option<&Def> {
+    /// What is applied; of a chain the last part, which gives its result.
+    pub fn definition_of(&self, value: &Value) -> Option<&Def> {
         match value {
             Value::Def(def) => Some(self.modules.def(*def)),
             Value::Instance(i) => Some(self.modules.def(i.def)),
+            Value::Chain(parts) => self.definition_of(&parts[parts.len() - 1]),
             _ => None,
         }
     }
@@ -528,11 +524,11 @@ fn article(kind: &str) -> String {
 fn static_hypers(def: &Def) -> Vec<String> {
     let mut out = vec![];
     block_conditions(&def.body, &mut |cond| {
-        let mut names = vec![];
-        expr_names(cond, &mut names);
-        let hyper = |n: &String| def.hypers.iter().any(|h| h.name.name == *n);
-        if names.iter().all(hyper) {
-            out.extend(names);
+        let mut found = vec![];
+        names(cond, &mut found);
+        let hyper = |n: &&str| def.hypers.iter().any(|h| h.name.name == **n);
+        if found.iter().all(hyper) {
+            out.extend(found.into_iter().map(str::to_string));
         }
     });
     out
@@ -576,23 +572,6 @@ fn expr_conditions(expr: &Expr, visit: &mut impl FnMut(&Expr)) {
             expr_conditions(f, visit);
             args.iter().for_each(|a| expr_conditions(&a.value, visit));
         }
-        _ => {}
-    }
-}
-
-fn expr_names(expr: &Expr, out: &mut Vec<String>) {
-    match &expr.kind {
-        ExprKind::Name(name) => out.push(name.clone()),
-        ExprKind::Unary(_, x) => expr_names(x, out),
-        ExprKind::Binary(_, a, b) | ExprKind::Pipe(a, b) | ExprKind::Range(a, b) => {
-            expr_names(a, out);
-            expr_names(b, out);
-        }
-        ExprKind::Call(f, args) => {
-            expr_names(f, out);
-            args.iter().for_each(|a| expr_names(&a.value, out));
-        }
-        ExprKind::Index(base, _) | ExprKind::Field(base, _) => expr_names(base, out),
         _ => {}
     }
 }

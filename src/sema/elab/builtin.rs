@@ -251,9 +251,9 @@ impl Elab<'_> {
                 if x.layout == Layout::Plain
                     && let Some(elements) = self.own_shape(&mut t)
                 {
-                    let layout = self.to_layout(x, Layout::Flat, at)?;
-                    debug_assert_eq!(self.graph.ty(layout.node).elements(), elements);
-                    return Ok(Value::Tensor(layout));
+                    let wide = self.to_layout(x, Layout::Flat, at)?;
+                    debug_assert_eq!(self.graph.ty(wide.node).elements(), elements);
+                    return Ok(Value::Tensor(wide));
                 }
                 let shape = self.shape_argument(&mut t)?;
                 let from = self.shape_of(x)?;

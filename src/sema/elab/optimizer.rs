@@ -83,13 +83,7 @@ impl Elab<'_> {
     }
 
     pub fn check_rule(&mut self, rule: &Value, at: Span) -> R<()> {
-        let kind = match rule {
-            Value::Def(def) => Some(self.modules.def(*def).kind),
-            Value::Instance(i) => Some(self.modules.def(i.def).kind),
-            Value::Chain(parts) => return self.check_rule(&parts[parts.len() - 1].clone(), at),
-            _ => None,
-        };
-        if kind == Some(DefKind::Optimizer) {
+        if self.definition_of(rule).is_some_and(|def| def.kind == DefKind::Optimizer) {
             return Ok(());
         }
         let found = self.type_text(rule);
@@ -388,17 +382,7 @@ impl Elab<'_> {
 
     /// A rule that leaves the parameter as it is.
     fn unchanged(&mut self, spec: &GroupSpec) -> super::Failed {
-        let def = match &spec.rule {
-            Value::Def(def) => Some(self.modules.def(*def)),
-            Value::Instance(i) => Some(self.modules.def(i.def)),
-            Value::Chain(parts) => match &parts[parts.len() - 1] {
-                Value::Def(def) => Some(self.modules.def(*def)),
-                Value::Instance(i) => Some(self.modules.def(i.def)),
-                _ => None,
-            },
-            _ => None,
-        };
-        let Some(input) = def.and_then(|d| d.inputs.first()) else {
+        let Some(input) = self.definition_of(&spec.rule).and_then(|d| d.inputs.first()).cloned() else {
             return self.fail(error("E0218", "the rule has no input to update").at(spec.span, "this rule"));
         };
         let name = input.name.name.clone();

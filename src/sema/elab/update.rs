@@ -99,16 +99,8 @@ impl Elab<'_> {
 
     /// The rule over the arena and a gradient of the same layout; tensor by tensor if it needs their shapes.
     fn update_given(&mut self, spec: &GroupSpec, g: NodeId, loss: NodeId) -> R<NodeId> {
-        let mut parts = vec![];
-        let mut offset = 0;
-        for path in &spec.params {
-            let shape = self.params[path].ty.shape.clone();
-            let n = self.params[path].ty.elements();
-            let mut build = self.build(spec.span);
-            let flat = build.slice_axis(g, 0, offset, offset + n);
-            parts.push(build.reshape(flat, &shape));
-            offset += n;
-        }
+        let shapes: Vec<Vec<usize>> = spec.params.iter().map(|p| self.params[p].ty.shape.clone()).collect();
+        let parts = self.taken_apart(g, &shapes, spec.span);
         self.update_group(spec, &parts, Some(g), loss)
     }
 }
