@@ -9,7 +9,7 @@ use optc::ir::{DType, InputKind, Type};
 use optc::runtime::Tensor;
 use optc::runtime::random::random_bits;
 use optc::source::SourceMap;
-use optc::stdlib::MODULES;
+use optc::stdlib::{MODULES, public_name};
 use optc::syntax::ast::{DefKind, ItemKind};
 use optc::syntax::parse_file;
 use std::collections::BTreeSet;
@@ -85,8 +85,8 @@ const DIFFERENTIABLE: &[(&str, &str)] = &[
     ("losses.triplet", "triplet(x, y, p)"),
     ("losses.cosine_embedding", "cosine_embedding(x, y, [1.0, -1.0, 1.0], margin = -0.9)"),
     ("losses.distillation", "distillation(x, stop_gradient(y), temperature = 2)"),
-    ("optimizers/matrix.newton_schulz", "newton_schulz(x)"),
-    ("optimizers/matrix.polar", "polar(x, steps = 4)"),
+    ("optimizers.newton_schulz", "newton_schulz(x)"),
+    ("optimizers.polar", "polar(x, steps = 4)"),
     ("layers.flatten", "flatten(reshape(x, [3, 2, 2])) * y"),
     ("layers.Flatten", "Flatten()(reshape(x, [3, 2, 2])) * y"),
     ("layers.Dense", "Dense(2)(x)"),
@@ -117,7 +117,7 @@ const VALUES: &[(&str, &str, Option<&[f64]>)] = &[
         "inverse_root([[4.0, 0.0], [0.0, 16.0]] + 0.0, p = 2, eps = 0)",
         Some(&[0.5, 0.0, 0.0, 0.25]),
     ),
-    ("optimizers/matrix.newton_schulz", "newton_schulz([[3.0, 0.0]] + 0.0, steps = 0)", None),
+    ("optimizers.newton_schulz", "newton_schulz([[3.0, 0.0]] + 0.0, steps = 0)", None),
     ("init.fan_in", "fan_in([3, 3, 8, 16])", Some(&[72.0])),
     ("init.fan_in", "fan_in([784, 128])", Some(&[784.0])),
     ("init.fan_out", "fan_out([3, 3, 8, 16])", Some(&[144.0])),
@@ -163,7 +163,7 @@ const RANDOM: &[(&str, &str, f64, f64, f64, f64)] = &[
 const IN_STEPS: &[DefKind] = &[DefKind::Metric, DefKind::Optimizer, DefKind::Transform];
 
 /// Parts of training steps: a sum over parameters, what a rule does to its update. The steps that use them are tested.
-const PARTS: &[&str] = &["prelude.l1", "prelude.l2", "optimizers/trust_ratio.without_radial_part"];
+const PARTS: &[&str] = &["prelude.l1", "prelude.l2", "optimizers.without_radial_part"];
 
 /// Definitions of the library: kind, module, name.
 fn definitions() -> Vec<(DefKind, &'static str, String)> {
@@ -180,7 +180,7 @@ fn definitions() -> Vec<(DefKind, &'static str, String)> {
                     "{}",
                     def.name.name
                 );
-                out.push((def.kind, *module, def.name.name));
+                out.push((def.kind, public_name(module), def.name.name));
             }
         }
     }
