@@ -103,6 +103,7 @@ const SOURCES: &[&str] = &[
     "synthetic.linear",
     "synthetic.moons",
     "synthetic.spirals",
+    "synthetic.tokens",
 ];
 
 const STEPS: &[&str] = &["split", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten"];
@@ -119,6 +120,7 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
         "synthetic.moons" => synthetic::moons(source, read)?,
         "synthetic.spirals" => synthetic::spirals(source, read)?,
         "synthetic.linear" => synthetic::linear(source, read)?,
+        "synthetic.tokens" => synthetic::tokens(source, read)?,
         name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),
     };
     if table.train.is_empty() {

@@ -3,12 +3,14 @@
 //! * [`op`]: the primitives; [`types`]: element types and shapes
 //! * [`graph`]: nodes in topological order, named inputs and outputs
 //! * [`infer`]: the type of a node from its operation and operands: the one definition of what is well-typed
+//! * [`attention`]: the sizes of attention, and its formula
 //! * [`build`]: helpers that append nodes (broadcasting, constants, common compositions)
 //! * [`verify`]: the checks that run after every pass
 //! * [`print`] and [`parse`]: the text form
 
 #[cfg(test)]
 pub mod arbitrary;
+pub mod attention;
 pub mod build;
 pub mod graph;
 pub mod infer;

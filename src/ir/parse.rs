@@ -3,6 +3,7 @@
 //! Every node's type is checked against what its operation gives, so a graph that parses is well-typed. Comments
 //! (`// …`) are ignored: places are not read back.
 
+use super::attention::Attention;
 use super::graph::{Graph, InputKind, NodeId, OutputKind};
 use super::op::{ArgKind, Binary, Compare, Decomposition, Hint, Op, ReduceKind, Unary};
 use super::print::kind_name;
@@ -316,8 +317,19 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
             lhs_contract: given.list("lhs_contract"),
             rhs_contract: given.list("rhs_contract"),
         },
+        "attention" => Op::Attention(attention(given)?),
+        "attention_grad" => Op::AttentionGrad { of: attention(given)?, joint: given.one("joint")? == 1 },
         "segment_broadcast" => Op::SegmentBroadcast { offsets: Arc::new(given.list("offsets")) },
         _ => return Err(format!("there is no operation '{name}'")),
+    })
+}
+
+fn attention(given: &mut Attributes) -> Result<Attention, String> {
+    Ok(Attention {
+        heads: given.one("heads")?,
+        groups: given.one("groups")?,
+        causal: given.one("causal")? == 1,
+        scale: f64::from_bits(given.one("scale_bits")? as u64),
     })
 }
 

@@ -10,6 +10,7 @@
 //! ```
 //! [`super::parse`] reads it back. Lists that are empty are left out.
 
+use super::attention::Attention;
 use super::graph::{Graph, InputKind, Node, OutputKind};
 use super::op::Op;
 use crate::source::{SourceMap, Span};
@@ -88,6 +89,8 @@ fn attributes(op: &Op) -> Vec<String> {
             ("rhs_contract", rhs_contract),
         ]),
         Op::SegmentReduce { offsets, .. } | Op::SegmentBroadcast { offsets } => lists(&[("offsets", offsets)]),
+        Op::Attention(of) => attention(of),
+        Op::AttentionGrad { of, joint } => [attention(of), vec![format!("joint={joint}")]].concat(),
         Op::Unary(_)
         | Op::Binary(_)
         | Op::Compare(_)
@@ -98,6 +101,17 @@ fn attributes(op: &Op) -> Vec<String> {
         | Op::StopGradient
         | Op::Reshape => vec![],
     }
+}
+
+/// The scale by its bits, since attributes are whole numbers.
+fn attention(of: &Attention) -> Vec<String> {
+    let Attention { heads, groups, causal, scale } = of;
+    vec![
+        format!("heads={heads}"),
+        format!("groups={groups}"),
+        format!("causal={causal}"),
+        format!("scale_bits={}", scale.to_bits()),
+    ]
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! Library calls: operations that are loops of their own and not part of a kernel.
 //!
 //! * [`product`]: general dot products on a GEMM crate
+//! * [`attention`]: softmax(q kᵀ) v in tiles, and its gradient
 //! * [`matrix`]: decompositions of matrices
 //! * [`movement`]: gather, pad, concatenate, repeat over segments: bytes that move
 //! * [`arithmetic`]: scatter-add, cumulative and segmented reductions, sorting
 
 pub mod arithmetic;
+pub mod attention;
 pub mod matrix;
 pub mod movement;
 pub mod product;
@@ -18,6 +20,7 @@ use crate::runtime::pool::Pool;
 #[derive(Clone, Debug)]
 pub enum Call {
     Product(product::Product),
+    Attention(Box<attention::Attention>),
     Matrix(matrix::Matrix),
     Movement(movement::Movement),
     Arithmetic(arithmetic::Arithmetic),
@@ -41,6 +44,9 @@ impl Call {
                 let (lhs, rhs) = (strided(graph, node.args[0]), strided(graph, node.args[1]));
                 Call::Product(product::Product::new(node.ty.dtype, &axes, &lhs, &rhs))
             }
+            Op::Attention(_) | Op::AttentionGrad { .. } => {
+                Call::Attention(Box::new(attention::Attention::new(graph, id)))
+            }
             Op::Decompose(kind) => Call::Matrix(matrix::Matrix::new(graph, id, *kind)),
             _ => match movement::Movement::new(graph, id) {
                 Some(movement) => Call::Movement(movement),
@@ -57,6 +63,7 @@ impl Call {
         unsafe {
             match self {
                 Call::Product(product) => product.run(pool, args[0], args[1], out),
+                Call::Attention(attention) => attention.run(pool, args, out),
                 Call::Matrix(matrix) => matrix.run(args, out),
                 Call::Movement(movement) => movement.run(pool, args, out),
                 Call::Arithmetic(arithmetic) => arithmetic.run(pool, args, out),
