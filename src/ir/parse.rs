@@ -377,6 +377,8 @@ input "ü": f64[] hyper
 %31: f32[2, 2] = dot[lhs_contract=[1], rhs_contract=[0]] %0, %19
 %32: f32[2] = segment_max[offsets=[0, 1, 4]] %10
 %33: f32[4] = segment_broadcast[offsets=[0, 1, 4]] %32
+%34: f32[8] = attention[heads=1, groups=1, causal=true, scale_bits=4602678819172646912] %0, %11, %12
+%35: f32[2, 9] = attention_grad[heads=1, groups=1, causal=true, scale_bits=4602678819172646912, joint=true] %0, %11, %12, %34, %0
 output "y": %33 value
 output "m": %27 report
 output "x": %12 update[0]

@@ -36,12 +36,12 @@ fn cases() -> Vec<Case> {
     let masked = |case: Case, mask: &[usize]| Case { mask: Some(mask.to_vec()), ..case };
     vec![
         case("one head", 1, 1, false, [5, 5, 4, 4]),
-        joint(case("causal, side by side", 4, 4, true, [64, 64, 8, 8])),
+        joint(case("causal, side by side", 4, 4, true, [64, 64, 4, 4])),
         joint(case("two groups, odd sizes", 6, 2, true, [70, 70, 5, 5])),
         case("keys of another length", 3, 1, false, [67, 131, 3, 7]),
         case("causal, fewer keys", 2, 2, true, [140, 70, 4, 4]),
-        case("causal, more keys", 2, 2, true, [70, 300, 4, 4]),
-        joint(case("several tiles", 2, 2, true, [300, 300, 16, 16])),
+        case("causal, more keys", 2, 2, true, [70, 140, 4, 4]),
+        joint(case("several tiles", 2, 2, true, [150, 150, 8, 8])),
         masked(case("a mask for each head", 2, 2, false, [9, 8, 4, 4]), &[2, 9, 8]),
         masked(case("a mask of keys", 2, 1, true, [65, 65, 4, 4]), &[1, 1, 65]),
         Case { batch: vec![], ..case("no batch", 2, 2, true, [6, 6, 4, 4]) },
