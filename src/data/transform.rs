@@ -206,7 +206,8 @@ fn apply(stored: &mut Stored, affine: Affine) {
             labels.iter().enumerate().for_each(|(row, label)| values[row * width + *label as usize] = 1.0);
             values
         }
-        Values::Bytes { .. } | Values::Unread => return,
+        // Tokens are ints: the steps that come here take floats.
+        Values::Bytes { .. } | Values::Windows(_) | Values::Unread => return,
     };
     for row in values.chunks_exact_mut(width) {
         for ((v, shift), factor) in row.iter_mut().zip(&affine.shift).zip(&affine.factor) {
