@@ -17,6 +17,7 @@
 
 mod args;
 mod arrays;
+mod columns;
 mod csv;
 mod files;
 mod idx;
@@ -24,6 +25,7 @@ mod impute;
 mod npy;
 mod random;
 mod rows;
+mod shelf;
 pub mod spec;
 mod synthetic;
 mod table;
@@ -37,6 +39,7 @@ mod tests;
 use crate::diag::{Diagnostic, error, suggest};
 use crate::runtime::Tensor;
 use random::Random;
+pub use shelf::Shelf;
 use spec::{Pipeline, Schema};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -148,7 +151,8 @@ const SOURCES: &[&str] = &[
     "text",
 ];
 
-const STEPS: &[&str] = &["split", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten"];
+const STEPS: &[&str] =
+    &["split", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten", "tokenize"];
 
 fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<Diagnostic>> {
     let source = &pipeline.source;
@@ -181,11 +185,13 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
             "impute" => impute::impute(step, &mut table)?,
             "one_hot" => transform::one_hot(step, &mut table)?,
             "flatten" => transform::flatten(step, &mut table)?,
+            "tokenize" => text::tokenize(step, &mut table)?,
             name => return Err(vec![unknown("data step", name, STEPS).at(step.span, "not a data step")]),
         }
     }
-    let missing: Vec<_> = table.columns.iter().filter_map(|c| impute::still_missing(c, source)).collect();
-    if missing.is_empty() { Ok(table) } else { Err(missing) }
+    let unfit = |column| impute::still_missing(column, source).or_else(|| text::still_text(column, source));
+    let unfit: Vec<_> = table.columns.iter().filter_map(unfit).collect();
+    if unfit.is_empty() { Ok(table) } else { Err(unfit) }
 }
 
 /// `E0407` for a name that does not exist, with the nearest one, or all of them.

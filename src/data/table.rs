@@ -52,6 +52,8 @@ pub enum Values {
     I32(Vec<i32>),
     /// Row vectors that are 1 at the label and 0 elsewhere.
     OneHot(Vec<i32>),
+    /// For `tokenize`.
+    Text(Vec<String>),
     /// Tokens of a long text.
     Windows(Windows),
 }
@@ -129,6 +131,7 @@ impl Stored {
         }
         let targets = rows.zip(out.chunks_exact_mut(width));
         match &self.values {
+            Values::Text(_) => panic!("column '{}' is text, which opening refuses", self.column.name),
             Values::Unread => panic!("column '{}' was opened for its shape only", self.column.name),
             Values::Bytes { data, divisor, affine: None } => {
                 let divide = T::divider(*divisor);

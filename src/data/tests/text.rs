@@ -98,3 +98,52 @@ fn tiny_shakespeare_has_65_characters() {
     // 1,003,854 and 111,540 characters.
     assert_eq!((schema.train_rows, schema.test_rows), (15_685, 1_742));
 }
+
+/// The first two rows are for training.
+fn messages() -> Folder {
+    let folder = Folder::new("messages");
+    folder.write("t.csv", "id,first,second\n7,Win a PRIZE,a prize\n8,call me,\n9,a \"new\" win,call\n");
+    folder
+}
+
+fn table(columns: &[(&str, Value)]) -> Call {
+    call("csv", &[&[("", text("t.csv")), ("quotes", Value::Bool(false))], columns].concat())
+}
+
+#[test]
+fn columns_of_text_become_rows_of_tokens() {
+    let folder = messages();
+    let source = table(&[("id", text("id")), ("note", nested("text", &[("", texts(&["first", "second"]))]))]);
+    let last = call("split", &[("last", Value::Int(1))]);
+    let steps = [last.clone(), call("tokenize", &[("", name("note")), ("length", Value::Int(4))])];
+    let data = folder.open(source.clone(), &steps).unwrap();
+    // Of the train rows: a and prize twice, then call, me, win.
+    let vocabulary = data.vocabulary("note").expect("a column of tokens");
+    let tokens: Vec<String> = (0..vocabulary.len() as i32).map(|n| vocabulary.token(n)).collect();
+    assert_eq!(tokens, ["<padding>", "<unknown>", "a", "prize", "call", "me", "win"]);
+    assert_eq!(data.schema().columns[1].shape, [4]);
+    assert_eq!(data.schema().columns[1].classes, Some(7));
+    assert_eq!(column(&data, Split::Train, "note"), [6., 2., 3., 2., 4., 5., 0., 0.]);
+    assert_eq!(column(&data, Split::Test, "note"), [2., 1., 6., 4.]);
+    let pairs =
+        [("", name("note")), ("tokens", text("bpe")), ("vocabulary", Value::Int(260)), ("length", Value::Int(40))];
+    let data = folder.open(source, &[last, call("tokenize", &pairs)]).unwrap();
+    let row: Vec<i32> = column(&data, Split::Test, "note").into_iter().map(|v| v as i32).collect();
+    assert_eq!(data.vocabulary("note").expect("as above").decode(&row), "a \"new\" win call");
+}
+
+#[test]
+fn text_must_become_tokens() {
+    let folder = messages();
+    let source = || table(&[("id", text("id")), ("note", nested("text", &[("", text("first"))]))]);
+    let tokenize = |args: &[(&str, Value)]| [call("tokenize", args)];
+    assert_eq!(folder.error(source(), &[]).code, "E0409");
+    assert_eq!(folder.error(source(), &tokenize(&[])).code, "E0407");
+    assert_eq!(folder.error(source(), &tokenize(&[("", name("id"))])).code, "E0409");
+    assert_eq!(folder.error(source(), &tokenize(&[("", name("notes"))])).code, "E0404");
+    assert_eq!(folder.error(source(), &tokenize(&[("", name("note")), ("tokens", text("characters"))])).code, "E0407");
+    assert_eq!(folder.error(source(), &tokenize(&[("", name("note")), ("length", Value::Int(0))])).code, "E0407");
+    assert_eq!(folder.error(source(), &[call("standardize", &[("", name("note"))])]).code, "E0409");
+    assert_eq!(folder.error(source(), &[call("one_hot", &[("", name("note"))])]).code, "E0409");
+    assert_eq!(folder.error(source(), &[call("flatten", &[("", name("note"))])]).code, "E0409");
+}

@@ -1,12 +1,14 @@
 //! Text as tokens: the source `text`, which cuts a long text into windows whose next token is to be guessed.
 //!
 //! * [`vocabulary`]: tokens and their numbers, back and forth; [`pairs`]: byte-pair encoding
-//! * [`windows`]: rows that overlap in one array of tokens
+//! * [`windows`]: rows that overlap in one array of tokens; [`tokenize()`]: columns of a table
 
 mod pairs;
+mod tokenize;
 mod vocabulary;
 pub mod windows;
 
+pub use tokenize::{still_text, tokenize};
 pub use vocabulary::Vocabulary;
 
 use super::args::{Args, Fallible, bad};
@@ -50,9 +52,9 @@ fn utf8(bytes: &[u8]) -> Result<&str, usize> {
 }
 
 /// Which tokens the arguments ask for.
-pub fn tokens(args: &Args, default: &str) -> Fallible<Tokens> {
+fn tokens(args: &Args) -> Fallible<Tokens> {
     let kinds = ["characters", "words", "bpe"];
-    let kind = args.str("tokens")?.unwrap_or(default);
+    let kind = args.str("tokens")?.unwrap_or("characters");
     Ok(match kind {
         "characters" => {
             if let Some(arg) = args.get("vocabulary") {
@@ -61,7 +63,7 @@ pub fn tokens(args: &Args, default: &str) -> Fallible<Tokens> {
             }
             Tokens::Characters
         }
-        "words" => Tokens::Words { most: args.count("vocabulary", 10_000, 3)?, at_least: 1 },
+        "words" => Tokens::Words { most: args.count("vocabulary", 10_000, 3)? },
         "bpe" => Tokens::Pairs { most: args.int("vocabulary", 1_000, 258, 1 << 20)? as usize },
         other => {
             let help = crate::diag::suggest(other, kinds).unwrap_or_else(|| format!("there are: {}", kinds.join(", ")));
@@ -88,7 +90,7 @@ fn table(text: &str, args: &Args, place: &str) -> Fallible<Table> {
     let first = (characters as f64 * (1.0 - share)).floor() as usize;
     let cut = text.char_indices().nth(first).map_or(text.len(), |(at, _)| at);
     let (train, test) = text.split_at(cut);
-    let tokens = tokens(args, "characters")?;
+    let tokens = tokens(args)?;
     // Characters are those of the whole text, so that no test text is unknown. Words and pairs are learnt.
     let learnt_from = if tokens == Tokens::Characters { text } else { train };
     let vocabulary = Arc::new(Vocabulary::learn(tokens, &mut std::iter::once(learnt_from)));

@@ -43,13 +43,17 @@ impl Pairs {
         &self.pieces
     }
 
-    pub fn encode(&self, text: &str) -> Vec<i32> {
+    /// Encodes texts one after another.
+    pub fn encoder<'a>(&'a self) -> impl FnMut(&'a str) -> Vec<i32> {
+        // Few chunks make most of a text.
         let mut known: FxHashMap<&str, Vec<i32>> = FxHashMap::default();
-        let mut out = vec![];
-        for chunk in chunks(text) {
-            out.extend(known.entry(chunk).or_insert_with(|| self.encode_chunk(chunk)).iter());
+        move |text| {
+            let mut out = vec![];
+            for chunk in chunks(text) {
+                out.extend(known.entry(chunk).or_insert_with(|| self.encode_chunk(chunk)).iter());
+            }
+            out
         }
-        out
     }
 
     /// Applies the merges in the order in which they were learnt.
@@ -201,7 +205,7 @@ mod tests {
             assert_eq!(*best.0, pair);
             slow.iter_mut().for_each(|chunk| replace(chunk, pair, token));
         }
-        assert_eq!(pairs.encode(&text), slow.concat());
+        assert_eq!(pairs.encoder()(&text), slow.concat());
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub enum Tokens {
     /// Every character of the text, in the order of their code points.
     Characters,
     /// Words, marks of punctuation and line ends, frequent ones first; at most so many, each seen at least so often.
-    Words { most: usize, at_least: usize },
+    Words { most: usize },
     /// Runs of letters and digits in lower case, for tables; 0 fills up short rows.
     Plain { most: usize, at_least: usize },
     /// Pieces of words: byte pairs, merged until there are so many tokens.
@@ -50,9 +50,9 @@ impl Vocabulary {
                 let characters: std::collections::BTreeSet<char> = texts.flat_map(str::chars).collect();
                 characters.into_iter().for_each(|c| made.add(c.to_string().as_bytes()));
             }
-            Tokens::Words { most, at_least } => {
+            Tokens::Words { most } => {
                 made.unknown = Some(made.reserve(UNKNOWN));
-                made.add_words(words_of(texts, all_words), most, at_least);
+                made.add_words(words_of(texts, all_words), most, 1);
             }
             Tokens::Plain { most, at_least } => {
                 made.padding = Some(made.reserve(PADDING));
@@ -110,6 +110,28 @@ impl Vocabulary {
     /// The numbers of a text's tokens. The error is the first character that is not in the vocabulary: only a
     /// vocabulary of characters lacks any.
     pub fn encode(&self, text: &str) -> Result<Vec<i32>, char> {
+        match &self.pairs {
+            Some(pairs) => Ok(self.shifted(pairs.encoder()(text))),
+            None => self.encode_by_index(text),
+        }
+    }
+
+    /// [`Vocabulary::encode`] for many texts.
+    pub fn encode_all<'a>(&'a self, texts: &'a [String]) -> impl Iterator<Item = Result<Vec<i32>, char>> + 'a {
+        let mut pairs = self.pairs.as_ref().map(Pairs::encoder);
+        texts.iter().map(move |text| match &mut pairs {
+            Some(encode) => Ok(self.shifted(encode(text))),
+            None => self.encode_by_index(text),
+        })
+    }
+
+    /// Byte pairs as tokens: behind the padding, where there is one.
+    fn shifted(&self, pieces: Vec<i32>) -> Vec<i32> {
+        let first = self.padding.map_or(0, |padding| padding + 1);
+        pieces.into_iter().map(|piece| piece + first).collect()
+    }
+
+    fn encode_by_index(&self, text: &str) -> Result<Vec<i32>, char> {
         let word = |word: &str| self.index.get(word.as_bytes()).copied().or(self.unknown).unwrap_or_default();
         match self.tokens {
             Tokens::Characters => {
@@ -138,11 +160,8 @@ impl Vocabulary {
                 plain_words(text, &mut |w| numbers.push(word(w)));
                 Ok(numbers)
             }
-            Tokens::Pairs { .. } | Tokens::PaddedPairs { .. } => {
-                let first = self.padding.map_or(0, |padding| padding + 1);
-                let numbers = self.pairs.as_ref().map(|pairs| pairs.encode(text)).unwrap_or_default();
-                Ok(numbers.into_iter().map(|number| number + first).collect())
-            }
+            // Encoded by their pairs.
+            Tokens::Pairs { .. } | Tokens::PaddedPairs { .. } => Ok(vec![]),
         }
     }
 
@@ -234,13 +253,13 @@ mod tests {
     #[test]
     fn words_come_by_falling_count_then_the_alphabet() {
         let text = "the cat (the red cat) sees the dog's bone.\nthe end";
-        let vocabulary = learn(Tokens::Words { most: 100, at_least: 1 }, text);
+        let vocabulary = learn(Tokens::Words { most: 100 }, text);
         let numbers = vocabulary.encode(text).expect("words are never unknown");
         assert_eq!(vocabulary.token(1), "the");
         assert_eq!(vocabulary.token(2), "cat");
         assert_eq!(vocabulary.decode(&numbers), text);
         assert_eq!(vocabulary.encode("the zebra"), Ok(vec![1, 0]));
-        let few = learn(Tokens::Words { most: 3, at_least: 1 }, text);
+        let few = learn(Tokens::Words { most: 3 }, text);
         assert_eq!(few.len(), 3);
         assert_eq!(few.decode(&few.encode("the red cat").expect("as above")), "the <unknown> cat");
     }
