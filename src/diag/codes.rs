@@ -51,6 +51,7 @@ pub const CODES: &[Entry] = codes! {
     "E0304" "a setting is unknown",
     "E0305" "--set names no hyper-parameter",
     "E0306" "nothing is trained, or something twice",
+    "E0309" "a sample cannot be drawn",
     "E0401" "a file cannot be read",
     "E0402" "a file has another format than its source reads",
     "E0403" "a file is cut short",

@@ -1,4 +1,5 @@
-//! The files that a run leaves: `config.json`, `metrics.jsonl` and `checkpoints/`.
+//! The files that a run leaves: `config.json`, `metrics.jsonl`, `checkpoints/`, and `sample.txt` if the
+//! trained model was asked to write.
 
 use super::checkpoint::write_whole;
 use super::metrics::{Record, Split};
@@ -45,6 +46,11 @@ impl Folder {
 
     pub fn flush(&mut self) -> Result<(), Diagnostic> {
         self.metrics.flush().map_err(|e| unwritable(&self.path, e))
+    }
+
+    /// A text of its own.
+    pub fn write(&self, name: &str, text: &str) -> Result<(), Diagnostic> {
+        write_whole(&self.path.join(name), text.as_bytes()).map_err(|e| unwritable(&self.path, e))
     }
 
     pub fn checkpoint(&self, name: &str) -> PathBuf {

@@ -6,6 +6,7 @@
 //!   graph bound to them
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
+//! * `sample`: text that a trained model writes
 //! * [`run`]: the loop itself; [`compare`]: tables over several runs
 //!
 //! Results depend on the program, its data and the seed, never on time or on the number of threads: a run that is
@@ -20,6 +21,7 @@ pub mod metrics;
 pub mod nan;
 pub mod npy;
 pub mod run;
+mod sample;
 pub mod shuffle;
 pub mod stage;
 mod starts;
@@ -27,13 +29,14 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::data::{self, Dataset, Turn};
+use crate::data::{self, Dataset, Turn, Vocabulary};
 use crate::diag::Diagnostic;
 use crate::ir::Graph;
 use crate::runtime::{Executable, Tensor};
 use crate::sema::program::Program;
 use metrics::Record;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use run::train;
@@ -58,6 +61,11 @@ pub trait Rows: Sync {
     fn varies(&self) -> bool {
         false
     }
+
+    /// The tokens that a column's numbers stand for.
+    fn vocabulary(&self, _column: &str) -> Option<Arc<Vocabulary>> {
+        None
+    }
 }
 
 impl Rows for Dataset {
@@ -72,6 +80,10 @@ impl Rows for Dataset {
 
     fn varies(&self) -> bool {
         Dataset::varies(self)
+    }
+
+    fn vocabulary(&self, column: &str) -> Option<Arc<Vocabulary>> {
+        Dataset::vocabulary(self, column).cloned()
     }
 }
 
@@ -119,6 +131,8 @@ pub struct Summary {
     /// In the loop, without compilation; steps made in it (fewer than `steps` after a resume).
     pub training: Duration,
     pub steps_run: usize,
+    /// What the trained model wrote, if it was asked to.
+    pub sample: Option<String>,
 }
 
 impl Summary {

@@ -7,6 +7,7 @@ use super::batches::{Block, ColumnType, Feed, Gatherer, Layout};
 use super::checkpoint::{self, Progress};
 use super::folder::{self, Folder};
 use super::metrics::{Averages, Record, Split};
+use super::sample::Sampler;
 use super::stage::{Stage, column_types};
 use super::state::{State, result_tensors, unbound};
 use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan};
@@ -71,6 +72,7 @@ struct Trainer<'a> {
     snapshots: VecDeque<Snapshot>,
     snapshot_every: usize,
     evaluation: Option<Evaluation>,
+    sampler: Option<Sampler>,
     started: Instant,
     compile: Duration,
     first_step: Option<Duration>,
@@ -108,6 +110,7 @@ impl<'a> Trainer<'a> {
         let compile = clock.elapsed();
         load::apply(program, &options.search, &mut state)?;
 
+        let sampler = Sampler::new(program, engine, data, &state)?;
         let mut averages = Averages::new(&full.observed);
         if let Some((path, progress)) = &resumed {
             if (progress.batch, progress.rows) != (layout.batch, layout.rows) {
@@ -145,6 +148,7 @@ impl<'a> Trainer<'a> {
             snapshots: VecDeque::new(),
             snapshot_every: snapshot_distance(bytes),
             evaluation: None,
+            sampler,
             started,
             compile,
             first_step: None,
@@ -215,7 +219,8 @@ impl<'a> Trainer<'a> {
         }
         self.save("final")?;
         self.save_weights()?;
-        Ok(self.summary(loop_time))
+        let sample = self.write_sample()?;
+        Ok(Summary { sample, ..self.summary(loop_time) })
     }
 
     /// Makes steps until something else is to be done.
@@ -474,6 +479,16 @@ impl<'a> Trainer<'a> {
         Err(Failure::Training(Box::new(nan::explain(self.engine, before, &bad, self.state.step))))
     }
 
+    /// What the trained model writes, in `sample.txt` too.
+    fn write_sample(&mut self) -> Result<Option<String>, Failure> {
+        let Some(sampler) = &mut self.sampler else { return Ok(None) };
+        let text = sampler.write(&mut self.state, self.plan.seed)?;
+        if let Some(folder) = &self.folder {
+            folder.write("sample.txt", &text)?;
+        }
+        Ok(Some(text))
+    }
+
     fn summary(&self, training: Duration) -> Summary {
         Summary {
             name: self.program.name.clone(),
@@ -487,6 +502,7 @@ impl<'a> Trainer<'a> {
             compile: self.compile,
             training,
             steps_run: self.state.step - self.plan.done,
+            sample: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
 mod bad;
+mod char_gpt;
 mod cli;
 mod counts;
 mod data;

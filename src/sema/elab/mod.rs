@@ -18,6 +18,7 @@ mod index;
 pub mod ops;
 mod optimizer;
 mod rule;
+mod sample;
 mod state;
 mod stmt;
 mod train;
@@ -188,6 +189,8 @@ pub struct Elab<'a> {
     pub evaluation: Vec<(String, NodeId)>,
     /// Some rule says `eval theta = …`.
     pub has_eval: bool,
+    /// The train item's sample: its settings and its scores.
+    pub sample: Option<(crate::sema::program::Sample, NodeId)>,
     /// Run-time `if`s around the statement under way.
     pub choices: usize,
     /// `optc eval`: parameters take their starting values in the same graph.
@@ -225,6 +228,7 @@ impl<'a> Elab<'a> {
             evaluating: false,
             evaluation: vec![],
             has_eval: false,
+            sample: None,
             choices: 0,
             inline_params: false,
             named_inputs: HashMap::new(),

@@ -82,6 +82,11 @@ pub fn program(
         source.has_eval = true;
         source.build(rows, false)?;
     }
+    let mut sample = None;
+    if train.sample.is_some() {
+        // What is wrong with it is known before anything runs.
+        sample = source.elaborate(1, false, |elab, _| elab.sample.take())?.map(|(sample, _)| sample);
+    }
     if elab.diags.iter().any(Diagnostic::is_error) {
         return Err(elab.diags);
     }
@@ -98,6 +103,7 @@ pub fn program(
         reports,
         loads: elab.loads,
         layers: elab.layers,
+        sample,
         init,
         graphs: Box::new(source),
     };
@@ -163,6 +169,13 @@ impl GraphSource for TrainSource {
 
     fn eval(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>> {
         self.build(rows, false)
+    }
+
+    fn sample(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        if self.train.sample.is_none() {
+            return Ok(None);
+        }
+        self.elaborate(1, false, |elab, built| elab.sample_graph(&built.groups))
     }
 
     fn weights(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
@@ -317,6 +330,9 @@ impl Elab<'_> {
         body?;
         if failed {
             return Err(super::Failed::Reported);
+        }
+        if let (Some(sample), false, 1) = (&train.sample, training, rows) {
+            self.sample = Some(self.sample(sample, schema, &train.data)?);
         }
         self.finish_step(training)
     }
