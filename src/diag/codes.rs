@@ -60,6 +60,7 @@ pub const CODES: &[Entry] = codes! {
     "E0407" "a data source, step or option is unknown",
     "E0408" "a label or an integer is out of range",
     "E0409" "there is no data",
+    "E0410" "an index is larger than what it indexes",
     "E0501" "a checkpoint belongs to another model",
     "E0502" "a file of weights cannot be read",
     "E0503" "the run's folder cannot be written",

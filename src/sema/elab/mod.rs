@@ -16,6 +16,7 @@ mod group;
 mod index;
 pub mod ops;
 mod optimizer;
+mod ranges;
 mod rule;
 mod state;
 mod stmt;

@@ -318,6 +318,7 @@ impl Elab<'_> {
         if failed {
             return Err(super::Failed::Reported);
         }
+        self.check_indices(train, schema)?;
         self.finish_step(training)
     }
 
