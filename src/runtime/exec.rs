@@ -98,7 +98,7 @@ pub struct Compiled {
     // The blocks that `pointers` point into; never moved.
     _arena: Buffer,
     _constants: Buffer,
-    _workspace: Buffer,
+    workspace: Buffer,
     module: Option<Module>,
 }
 
@@ -121,11 +121,16 @@ impl Compiled {
         }
         let Builder { kernels, instrs, pointers, patches, arena, constants, .. } = builder;
         let pool = Pool::shared(options.threads);
+        let wanted = instrs.iter().map(|i| match i {
+            Instr::Call { call, .. } => call.workspace(pool.threads()),
+            _ => 0,
+        });
+        let calls = wanted.max().unwrap_or(0);
         let (module, launches, workspace) = match options.engine {
-            Engine::Interp => (None, vec![], Buffer::zeroed(0)),
+            Engine::Interp => (None, vec![], Buffer::zeroed(calls)),
             Engine::Jit => {
                 let module = codegen::compile(&kernels).map_err(failed)?;
-                let (launches, workspace) = launches(&kernels, &module, pool.threads());
+                let (launches, workspace) = launches(&kernels, &module, pool.threads(), calls);
                 (Some(module), launches, workspace)
             }
         };
@@ -145,7 +150,7 @@ impl Compiled {
             plan,
             _arena: arena,
             _constants: constants,
-            _workspace: workspace,
+            workspace,
             module,
         })
     }
@@ -204,13 +209,13 @@ fn failed(error: codegen::CodegenError) -> Diagnostic {
         .help("this is a fault of the compiler; `--engine interp` runs the program without it")
 }
 
-/// Binds kernels to their code and to memory for partial results and scratch.
-fn launches(kernels: &[Kernel], module: &Module, threads: usize) -> (Vec<Launch>, Buffer) {
+/// Binds kernels to their code and to memory for partial results and scratch, which library calls use in their turn.
+fn launches(kernels: &[Kernel], module: &Module, threads: usize, calls: usize) -> (Vec<Launch>, Buffer) {
     let shapes: Vec<Shape> = kernels.iter().map(Shape::new).collect();
     // Kernels run one after another, so that all of them share the memory.
     let partials = shapes.iter().map(Shape::partial_bytes).max().unwrap_or(0).next_multiple_of(super::tensor::ALIGN);
     let scratch = shapes.iter().map(|s| s.scratch * threads).max().unwrap_or(0);
-    let mut workspace = Buffer::zeroed(partials + scratch);
+    let mut workspace = Buffer::zeroed(calls.max(partials + scratch));
     let block = workspace.as_mut_ptr();
     let bind = |(k, shape)| {
         // SAFETY: the blocks are as large as the largest need, and live as long as the launches do: in `Compiled`.
@@ -407,7 +412,7 @@ impl Compiled {
             Instr::Call { call, first, count } => {
                 let args = &self.pointers[*first..first + count];
                 // SAFETY: the caller's promise; the plan never lets a call's result overlap its operands.
-                unsafe { call.run(&self.pool, args, self.pointers[first + count]) };
+                unsafe { call.run(&self.pool, args, self.pointers[first + count], self.workspace.as_ptr().cast_mut()) };
             }
             Instr::Copy { first, bytes } => {
                 let (from, to) = (self.pointers[*first], self.pointers[first + 1]);
