@@ -4,6 +4,7 @@
 //! * [`graph`]: nodes in topological order, named inputs and outputs
 //! * [`infer`]: the type of a node from its operation and operands: the one definition of what is well-typed
 //! * [`build`]: helpers that append nodes (broadcasting, constants, common compositions)
+//! * [`window`]: windows over images, of convolution and pooling
 //! * [`verify`]: the checks that run after every pass
 //! * [`print`] and [`parse`]: the text form
 
@@ -17,7 +18,9 @@ pub mod parse;
 pub mod print;
 pub mod types;
 pub mod verify;
+pub mod window;
 
 pub use graph::{Graph, Input, InputKind, Node, NodeId, Output, OutputKind};
 pub use op::{ArgKind, Binary, Compare, Op, ReduceKind, Unary};
 pub use types::{DType, Shape, Type};
+pub use window::{ConvPart, PoolKind, Window};

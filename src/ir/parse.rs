@@ -7,6 +7,7 @@ use super::graph::{Graph, InputKind, NodeId, OutputKind};
 use super::op::{ArgKind, Binary, Compare, Decomposition, Hint, Op, ReduceKind, Unary};
 use super::print::kind_name;
 use super::types::{DType, Type};
+use super::window::{ConvPart, PoolKind, Window};
 use crate::source::Span;
 use std::sync::Arc;
 
@@ -285,6 +286,12 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
     if let Some(kind) = Decomposition::from_name(name) {
         return Ok(Op::Decompose(kind));
     }
+    if let Some(part) = ConvPart::from_name(name) {
+        return Ok(Op::Conv { part, window: window(given), groups: given.one("groups")? });
+    }
+    if let Some(kind) = PoolKind::from_name(name) {
+        return Ok(Op::Pool { kind, window: window(given) });
+    }
     if let Some(kind) = family("reduce_") {
         return Ok(Op::Reduce { kind, axes: given.list("axes") });
     }
@@ -318,6 +325,17 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
         },
         "segment_broadcast" => Op::SegmentBroadcast { offsets: Arc::new(given.list("offsets")) },
         _ => return Err(format!("there is no operation '{name}'")),
+    })
+}
+
+fn window(given: &mut Attributes) -> Box<Window> {
+    let mut list = |name| given.list(name);
+    Box::new(Window {
+        size: list("size"),
+        stride: list("stride"),
+        low: list("low"),
+        high: list("high"),
+        dilation: list("dilation"),
     })
 }
 
@@ -365,6 +383,13 @@ input "ü": f64[] hyper
 %31: f32[2, 2] = dot[lhs_contract=[1], rhs_contract=[0]] %0, %19
 %32: f32[2] = segment_max[offsets=[0, 1, 4]] %10
 %33: f32[4] = segment_broadcast[offsets=[0, 1, 4]] %32
+%34: f32[1, 2, 3] = reshape %0
+%35: f32[2, 3, 1] = reshape %0
+%36: f32[1, 2, 1] = conv[size=[2], stride=[1], low=[1], high=[0], dilation=[1], groups=1] %34, %35
+%37: f32[1, 2, 3] = conv_image[size=[2], stride=[1], low=[1], high=[0], dilation=[1], groups=1] %36, %35
+%38: f32[2, 3, 1] = conv_kernel[size=[2], stride=[1], low=[1], high=[0], dilation=[1], groups=1] %34, %36
+%39: f32[1, 1, 3] = window_max[size=[2], stride=[2], low=[0], high=[0], dilation=[1]] %34
+%40: f32[1, 2, 3] = window_scatter[size=[2], stride=[2], low=[0], high=[0], dilation=[1]] %34, %39
 output "y": %33 value
 output "m": %27 report
 output "x": %12 update[0]

@@ -12,6 +12,7 @@
 
 use super::graph::{Graph, InputKind, Node, OutputKind};
 use super::op::Op;
+use super::window::Window;
 use crate::source::{SourceMap, Span};
 use std::fmt::Write;
 
@@ -87,6 +88,12 @@ fn attributes(op: &Op) -> Vec<String> {
             ("lhs_contract", lhs_contract),
             ("rhs_contract", rhs_contract),
         ]),
+        Op::Conv { window, groups, .. } => {
+            let mut out = lists(&window_lists(window));
+            out.push(format!("groups={groups}"));
+            out
+        }
+        Op::Pool { window, .. } => lists(&window_lists(window)),
         Op::SegmentReduce { offsets, .. } | Op::SegmentBroadcast { offsets } => lists(&[("offsets", offsets)]),
         Op::Unary(_)
         | Op::Binary(_)
@@ -98,6 +105,16 @@ fn attributes(op: &Op) -> Vec<String> {
         | Op::StopGradient
         | Op::Reshape => vec![],
     }
+}
+
+fn window_lists(window: &Window) -> [(&'static str, &[usize]); 5] {
+    [
+        ("size", &window.size),
+        ("stride", &window.stride),
+        ("low", &window.low),
+        ("high", &window.high),
+        ("dilation", &window.dilation),
+    ]
 }
 
 #[cfg(test)]

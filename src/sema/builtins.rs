@@ -1,7 +1,7 @@
 //! The primitives as the language names them. Everything else is written in `stdlib/*.opt`.
 
 use crate::ir::op::Decomposition;
-use crate::ir::{ArgKind, Binary, ReduceKind, Unary};
+use crate::ir::{ArgKind, Binary, PoolKind, ReduceKind, Unary};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Builtin {
@@ -39,6 +39,12 @@ pub enum Builtin {
     Gather,
     /// `scatter_add(base, index, updates, axis = 0)`
     ScatterAdd,
+    /// `conv(x, w, stride = 1, padding = 0, dilation = 1, groups = 1)`, `conv_transpose` with `output_padding = 0`
+    Conv {
+        transposed: bool,
+    },
+    /// `window_sum(x, size, stride = size, padding = 0, dilation = 1)`, `window_max`
+    Window(PoolKind),
     /// `reshape(x, [a, -1])`
     Reshape,
     /// `transpose(x, [1, 0])`; without a list the last two axes are swapped.
@@ -132,6 +138,10 @@ const TABLE: &[(&str, Builtin)] = &[
     ("argsort", Builtin::ArgSort),
     ("gather", Builtin::Gather),
     ("scatter_add", Builtin::ScatterAdd),
+    ("conv", Builtin::Conv { transposed: false }),
+    ("conv_transpose", Builtin::Conv { transposed: true }),
+    ("window_sum", Builtin::Window(PoolKind::Sum)),
+    ("window_max", Builtin::Window(PoolKind::Max)),
     ("reshape", Builtin::Reshape),
     ("transpose", Builtin::Transpose),
     ("broadcast", Builtin::Broadcast),

@@ -10,8 +10,11 @@ pub enum Entry {
     Missing(&'static str),
 }
 
-const NO_CONVOLUTION: &str = "the primitives have no convolution yet";
-const NO_POOLING: &str = "the primitives have no window reduction yet";
+/// `, name = value` for each attribute that a case has.
+fn settings(attrs: &Value, names: &[&str]) -> String {
+    let given = names.iter().filter(|n| !attrs[**n].is_null());
+    given.map(|n| format!(", {n} = {}", attrs[*n])).collect()
+}
 
 /// The expression for a case of a file, over inputs of the case's names.
 pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
@@ -26,10 +29,33 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
     let sum = attrs["reduction"] == "sum";
     let y = |text: String| Some(Entry::Expressions(vec![("y", text)]));
     let text = |text: &str| y(text.to_string());
-    let channels_last = |layer: String| y(format!("transpose({layer}(transpose(x, [0, 2, 3, 1])), [0, 3, 1, 2])"));
+    let channels_last = |layer: String| y(format!("to_nchw({layer}(to_nhwc(x)))"));
     match op {
-        "conv1d" | "conv2d" | "conv_transpose2d" | "graph_cnn" => Some(Entry::Missing(NO_CONVOLUTION)),
-        "avg_pool2d" | "max_pool1d" | "max_pool2d" => Some(Entry::Missing(NO_POOLING)),
+        "graph_cnn" => text("cross_entropy(small_cnn(x, w1, b1, gamma, beta, w2), target)"),
+        // Their channels come second, and kernels are [out, in / groups, ..].
+        "conv1d" => y(format!(
+            "transpose(conv(transpose(x, [0, 2, 1]), transpose(w, [2, 1, 0]){}) + b, [0, 2, 1])",
+            settings(attrs, &["stride", "padding", "dilation", "groups"])
+        )),
+        "conv2d" => y(format!(
+            "to_nchw(conv(to_nhwc(x), transpose(w, [2, 3, 1, 0]){}) + b)",
+            settings(attrs, &["stride", "padding", "dilation", "groups"])
+        )),
+        "conv_transpose2d" => y(format!(
+            "to_nchw(conv_transpose(to_nhwc(x), transpose(w, [2, 3, 1, 0]){}) + b)",
+            settings(attrs, &["stride", "padding", "output_padding", "dilation", "groups"])
+        )),
+        "avg_pool2d" | "max_pool1d" | "max_pool2d" => {
+            let windows = format!("{}{}", attrs["kernel_size"], settings(attrs, &["stride", "padding"]));
+            match op {
+                "max_pool1d" => y(format!("transpose(window_max(transpose(x, [0, 2, 1]), {windows}), [0, 2, 1])")),
+                "max_pool2d" => y(format!("to_nchw(window_max(to_nhwc(x), {windows}))")),
+                _ if attrs["count_include_pad"] == false => y(format!(
+                    "to_nchw(window_sum(to_nhwc(x), {windows}) / window_sum(broadcast(1.0, shape(to_nhwc(x))), {windows}))"
+                )),
+                _ => y(format!("to_nchw(window_sum(to_nhwc(x), {windows})) / {}", attr("kernel_size").powi(2))),
+            }
+        }
         "ctc" => Some(Entry::Missing("needs a loop over time, which the language does not have yet")),
 
         // Elementwise

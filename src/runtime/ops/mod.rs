@@ -3,11 +3,14 @@
 //! * [`product`]: general dot products on a GEMM crate
 //! * [`matrix`]: decompositions of matrices
 //! * [`movement`]: gather, pad, concatenate, repeat over segments: bytes that move
+//! * [`conv`]: convolutions; [`pool`]: windows that are summed, and their maxima
 //! * [`arithmetic`]: scatter-add, cumulative and segmented reductions, sorting
 
 pub mod arithmetic;
+pub mod conv;
 pub mod matrix;
 pub mod movement;
+pub mod pool;
 pub mod product;
 
 use crate::ir::{Graph, NodeId, Op};
@@ -19,6 +22,8 @@ use crate::runtime::pool::Pool;
 pub enum Call {
     Product(product::Product),
     Matrix(matrix::Matrix),
+    Conv(conv::Conv),
+    Pool(pool::Pooling),
     Movement(movement::Movement),
     Arithmetic(arithmetic::Arithmetic),
 }
@@ -42,6 +47,8 @@ impl Call {
                 Call::Product(product::Product::new(node.ty.dtype, &axes, &lhs, &rhs))
             }
             Op::Decompose(kind) => Call::Matrix(matrix::Matrix::new(graph, id, *kind)),
+            Op::Conv { part, window, groups } => Call::Conv(conv::Conv::new(graph, id, *part, window, *groups)),
+            Op::Pool { kind, window } => Call::Pool(pool::Pooling::new(graph, id, *kind, window)),
             _ => match movement::Movement::new(graph, id) {
                 Some(movement) => Call::Movement(movement),
                 None => Call::Arithmetic(arithmetic::Arithmetic::new(graph, id)),
@@ -58,6 +65,8 @@ impl Call {
             match self {
                 Call::Product(product) => product.run(pool, args[0], args[1], out),
                 Call::Matrix(matrix) => matrix.run(args, out),
+                Call::Conv(conv) => conv.run(pool, args, out),
+                Call::Pool(pooling) => pooling.run(pool, args, out),
                 Call::Movement(movement) => movement.run(pool, args, out),
                 Call::Arithmetic(arithmetic) => arithmetic.run(pool, args, out),
             }

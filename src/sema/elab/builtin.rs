@@ -20,6 +20,13 @@ pub struct Taker {
     span: Span,
 }
 
+impl Taker {
+    /// The name of the argument that is taken next.
+    pub(super) fn next_name(&self) -> &'static str {
+        self.names[self.next]
+    }
+}
+
 impl Elab<'_> {
     /// Pairs the arguments with the primitive's parameter names.
     pub fn take(
@@ -60,12 +67,12 @@ impl Elab<'_> {
         Ok(Taker { builtin, args: bound, names, next: 0, span })
     }
 
-    fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
+    pub(super) fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
         taker.next += 1;
         taker.args[taker.next - 1].take()
     }
 
-    pub fn required(&mut self, taker: &mut Taker) -> R<Operand> {
+    pub(super) fn required(&mut self, taker: &mut Taker) -> R<Operand> {
         match self.optional(taker) {
             Some(Argument { value: Value::Poison, .. }) => Err(Failed::Reported),
             Some(arg) => Ok(Operand { value: arg.value, span: arg.span }),
@@ -92,7 +99,7 @@ impl Elab<'_> {
         Ok((ints, x.span))
     }
 
-    fn int_list(&mut self, x: &Operand) -> R<Vec<i64>> {
+    pub(super) fn int_list(&mut self, x: &Operand) -> R<Vec<i64>> {
         let one = |v: &Value| match v {
             Value::Int(v) => Some(*v),
             Value::Float(v) if v.fract() == 0.0 && v.abs() < 9e15 => Some(*v as i64),
@@ -245,6 +252,8 @@ impl Elab<'_> {
                 let axis = self.one_axis(axis, rank, Some(0), span)?;
                 self.push(Op::ScatterAdd { axis }, &[x, index, u], span)
             }
+            Builtin::Conv { transposed } => self.conv(b, transposed, args, span),
+            Builtin::Window(kind) => self.window(b, kind, args, span),
             Builtin::Reshape => self.reshape(args, span),
             Builtin::Transpose => self.transpose(args, span),
             Builtin::Broadcast => {

@@ -23,6 +23,7 @@ mod state;
 mod stmt;
 mod train;
 mod update;
+mod window;
 
 use super::modules::{DefId, ModuleId, Modules};
 use super::value::{Instance, Layout, Tensor, Value};
