@@ -23,6 +23,10 @@ pub enum Builtin {
     LossAt,
     /// `hvp(u)`: the Hessian of what is minimized, times a direction.
     Hvp,
+    /// `grad(y, x)`: the gradient of a scalar with respect to a value that it is made of.
+    Grad,
+    /// `einsum("ij,jk->ik", a, b)`
+    Einsum,
     /// `eigh(a)` gives (values, vectors); `orthonormal(a)`, `cholesky(a)`, `solve(a, b)`
     Decompose(Decomposition),
     /// `argmax(x, axis)`
@@ -59,6 +63,8 @@ pub enum Builtin {
     Shape,
     Rank,
     Size,
+    /// `is_int(x)`: whether the elements are ints, at compile time.
+    IsInt,
     /// `random_unit(shape)`: uniform in [0, 1).
     RandomUnit,
     /// `float(x)`, `int(x)`, `bool(x)`
@@ -121,6 +127,8 @@ const TABLE: &[(&str, Builtin)] = &[
     ("grad_at", Builtin::GradAt),
     ("loss_at", Builtin::LossAt),
     ("hvp", Builtin::Hvp),
+    ("grad", Builtin::Grad),
+    ("einsum", Builtin::Einsum),
     ("argmax", Builtin::Arg(ArgKind::Max)),
     ("argmin", Builtin::Arg(ArgKind::Min)),
     ("cumsum", Builtin::Cumulative(ReduceKind::Sum)),
@@ -144,6 +152,7 @@ const TABLE: &[(&str, Builtin)] = &[
     ("shape", Builtin::Shape),
     ("rank", Builtin::Rank),
     ("size", Builtin::Size),
+    ("is_int", Builtin::IsInt),
     ("random_unit", Builtin::RandomUnit),
     ("float", Builtin::ToFloat),
     ("int", Builtin::ToInt),

@@ -211,6 +211,8 @@ impl Elab<'_> {
             Builtin::Reduce(kind) => self.reduce(b, kind, args, span),
             Builtin::GroupReduce(_) | Builtin::GroupMean | Builtin::GroupNorm => self.group_reduce(b, args, span),
             Builtin::GradAt | Builtin::LossAt | Builtin::Hvp => self.second_order(b, args, span),
+            Builtin::Grad => self.grad(args, span),
+            Builtin::Einsum => self.einsum(args, span),
             Builtin::Decompose(kind) => self.decompose(b, kind, args, span),
             Builtin::Arg(kind) => self.arg_reduce(b, kind, args, span),
             Builtin::Cumulative(kind) => {
@@ -301,6 +303,11 @@ impl Elab<'_> {
                 Ok(if b == Builtin::Rank { Value::Int(shape.len() as i64) } else { Value::shape(&shape) })
             }
             Builtin::Size => self.size(args, span),
+            Builtin::IsInt => {
+                let mut t = self.take(b, args, &["x"], span)?;
+                let (x, _) = self.required_tensor(&mut t)?;
+                Ok(Value::Bool(self.graph.dtype(x.node) == DType::I32))
+            }
             Builtin::RandomUnit => {
                 let mut t = self.take(b, args, &["shape"], span)?;
                 let (shape, layout) = match self.own_shape(&mut t) {
