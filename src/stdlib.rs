@@ -19,6 +19,7 @@ pub const MODULES: &[(&str, &str)] = library![
     "layers/normalization",
     "layers/regularization",
     "layers/attention",
+    "layers/recurrent",
     "losses",
     "metrics",
     "schedules",

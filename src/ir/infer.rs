@@ -252,6 +252,7 @@ fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError>
             Ok(Type::new(x.dtype, shape))
         }
         Op::Decompose(kind) => decomposed(*kind, args),
+        Op::Scan(scan) => scan.infer(args),
         Op::SegmentReduce { kind, offsets } => {
             let [x] = operands(args)?;
             segments(offsets, &x)?;
