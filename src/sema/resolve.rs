@@ -94,6 +94,8 @@ impl Walk<'_> {
 
     fn train(&mut self, train: &Train) {
         self.params(&train.hypers);
+        // Settings, `let`s and the step may ask what is known about the data.
+        self.define(if let ExprKind::Name(name) = &train.data.kind { name } else { "data" });
         for (_, value) in &train.settings {
             self.expr(value);
         }

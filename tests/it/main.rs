@@ -6,6 +6,7 @@
 mod bad;
 mod cli;
 mod counts;
+mod data;
 mod docs;
 mod engine;
 mod examples;

@@ -148,6 +148,8 @@ impl Elab<'_> {
                 Ok(Value::Part(format!("{path}.{}", name.name).into()))
             }
             Value::Part(path) => Ok(Value::Part(format!("{path}.{}", name.name).into())),
+            Value::Data(schema) => self.data_field(schema, name),
+            Value::Column(schema, index) => self.column_field(&schema.columns[index], name),
             other => {
                 let found = self.type_text(&other);
                 Err(self.fail(
