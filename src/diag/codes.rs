@@ -45,6 +45,7 @@ pub const CODES: &[Entry] = codes! {
     "E0216" "a module is unknown",
     "E0217" "a parameter or state is misused",
     "E0218" "a rule changes nothing",
+    "E0219" "a scan cannot do this",
     "E0221" "a window does not fit",
     "E0301" "a training is incomplete",
     "E0302" "the data has no such column",

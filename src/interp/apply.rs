@@ -105,6 +105,7 @@ pub fn apply(op: &Op, args: &[&Value], ty: &Type) -> Value {
             crate::linalg::apply(*kind, &slices, &shapes, &mut out);
             Value::from_f64s(ty, &out)
         }
+        Op::Scan(scan) => super::scan::scan(scan, args, ty),
         Op::SegmentReduce { kind, offsets } => map_number!(args[0], x => red::segment_reduce(x, *kind, offsets)),
         Op::SegmentBroadcast { offsets } => map_any!(args[0], x => red::segment_broadcast(x, offsets)),
     }

@@ -255,6 +255,7 @@ fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError>
         Op::Conv { part, window, groups } => convolved(*part, window, *groups, args, hint),
         Op::Pool { kind, window } => pooled(*kind, window, args, hint),
         Op::Decompose(kind) => decomposed(*kind, args),
+        Op::Scan(scan) => scan.infer(args),
         Op::SegmentReduce { kind, offsets } => {
             let [x] = operands(args)?;
             segments(offsets, &x)?;

@@ -223,6 +223,8 @@ pub enum Op {
     SegmentBroadcast {
         offsets: std::sync::Arc<Vec<usize>>,
     },
+    /// A loop with a body ([`super::scan`]).
+    Scan(std::sync::Arc<super::scan::Scan>),
 }
 
 impl Op {
@@ -290,6 +292,7 @@ impl Op {
                 ReduceKind::Min => "segment_min",
             },
             Op::SegmentBroadcast { .. } => "segment_broadcast",
+            Op::Scan(_) => "scan",
         }
     }
 }

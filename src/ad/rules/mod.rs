@@ -6,6 +6,8 @@
 mod elementwise;
 mod linear;
 mod reduce;
+mod scan;
+mod scan_sums;
 mod segment;
 mod window;
 
@@ -84,6 +86,8 @@ pub fn vjp(b: &mut Builder, id: NodeId, node: &Node, ct: NodeId, needs: &[bool])
             let op = Op::SegmentReduce { kind: ReduceKind::Sum, offsets: offsets.clone() };
             one(b.push(op, &[ct], Default::default()))
         }
+
+        Op::Scan(scan) => scan::scan(b, &rule, scan),
 
         // Without float operands or results, or flat: the sweep never asks.
         Op::Input(_)

@@ -316,7 +316,8 @@ impl Elab<'_> {
                 };
                 let stream = self.random_stream();
                 let mut key = |name| self.shared_input(name, DType::I32, InputKind::Random, span);
-                let keys = [key("key0"), key("key1"), key("step")];
+                let mut keys = [key("key0"), key("key1"), key("step")];
+                keys[0] = self.key_of_step(keys[0], span);
                 let float = self.float;
                 let mut build = self.build(span);
                 let hint = Hint { dtype: None, shape: Some(shape) };

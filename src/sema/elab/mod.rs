@@ -20,6 +20,8 @@ pub mod ops;
 mod optimizer;
 mod ranges;
 mod rule;
+mod scan;
+mod scan_body;
 mod state;
 mod stmt;
 mod train;
@@ -197,6 +199,8 @@ pub struct Elab<'a> {
     pub inline_params: bool,
     named_inputs: HashMap<String, NodeId>,
     pub steps: Vec<train::Minimized>,
+    /// The step counters of the scans around, the outermost first.
+    pub scans: Vec<NodeId>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
 }
@@ -232,6 +236,7 @@ impl<'a> Elab<'a> {
             inline_params: false,
             named_inputs: HashMap::new(),
             steps: vec![],
+            scans: vec![],
             expectations: vec![],
         }
     }
