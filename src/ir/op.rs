@@ -8,6 +8,7 @@
 
 use super::attention::Attention;
 use super::types::{DType, Shape};
+use super::window::{ConvPart, PoolKind, Window};
 
 /// Elementwise functions of one operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -208,6 +209,17 @@ pub enum Op {
         of: Attention,
         joint: bool,
     },
+    /// One of the three values of a convolution from the other two ([`super::window`]).
+    Conv {
+        part: ConvPart,
+        window: Box<Window>,
+        groups: usize,
+    },
+    /// Of windows over an image: what is made of each, or the transpose of that.
+    Pool {
+        kind: PoolKind,
+        window: Box<Window>,
+    },
     /// Of the operand, or of two for [`Decomposition::Solve`].
     Decompose(Decomposition),
     /// Reduction of a rank-1 operand over consecutive segments: result element `s` reduces
@@ -220,6 +232,8 @@ pub enum Op {
     SegmentBroadcast {
         offsets: std::sync::Arc<Vec<usize>>,
     },
+    /// A loop with a body ([`super::scan`]).
+    Scan(std::sync::Arc<super::scan::Scan>),
 }
 
 impl Op {
@@ -279,6 +293,8 @@ impl Op {
             Op::Dot { .. } => "dot",
             Op::Attention(_) => "attention",
             Op::AttentionGrad { .. } => "attention_grad",
+            Op::Conv { part, .. } => part.name(),
+            Op::Pool { kind, .. } => kind.name(),
             Op::Decompose(d) => d.name(),
             Op::SegmentReduce { kind, .. } => match kind {
                 ReduceKind::Sum => "segment_sum",
@@ -287,6 +303,7 @@ impl Op {
                 ReduceKind::Min => "segment_min",
             },
             Op::SegmentBroadcast { .. } => "segment_broadcast",
+            Op::Scan(_) => "scan",
         }
     }
 }
@@ -318,6 +335,10 @@ names!(Binary {
     And = "and", Or = "or",
 });
 names!(Decomposition { Eigh = "eigh", Orthonormal = "orthonormal", Cholesky = "cholesky", Solve = "solve" });
+names!(ConvPart { Result = "conv", Image = "conv_image", Kernel = "conv_kernel" });
+names!(PoolKind {
+    Sum = "window_sum", Spread = "window_spread", Max = "window_max", Pick = "window_pick", Scatter = "window_scatter",
+});
 names!(Compare { Eq = "eq", Ne = "ne", Lt = "lt", Le = "le", Gt = "gt", Ge = "ge" });
 
 /// The element type that an attribute-only op must be told (constants, iota, conversions): whether the printer states it.

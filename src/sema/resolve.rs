@@ -258,6 +258,13 @@ impl Walk<'_> {
                 }
             }
             ExprKind::Field(base, _) => self.expr(base),
+            ExprKind::Scan(scan) => {
+                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
+                self.scopes.push(HashSet::new());
+                scan.items.iter().for_each(|(name, _)| self.define(&name.name));
+                self.stmts(&scan.body.stmts);
+                self.scopes.pop();
+            }
             ExprKind::If(cond, then, otherwise) => {
                 self.expr(cond);
                 self.block(then);

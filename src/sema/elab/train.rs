@@ -331,6 +331,7 @@ impl Elab<'_> {
         if failed {
             return Err(super::Failed::Reported);
         }
+        self.check_indices(train, schema)?;
         if let (Some(sample), false, 1) = (&train.sample, training, rows) {
             self.sample = Some(self.sample(sample, schema, &train.data)?);
         }
