@@ -195,3 +195,58 @@ kernel!(
     _mm256_add_ps,
     _mm256_mul_ps
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(values: &mut [f32], row: usize, column: usize) -> Matrix<f32> {
+        Matrix { at: values.as_mut_ptr(), row: row as isize, column: column as isize }
+    }
+
+    /// Every part, with rows and vectors left over, against a plain sum.
+    #[test]
+    fn parts_are_those_of_the_whole_product() {
+        let (m, n, k) = (19, 48, 21);
+        let number = |i: usize| ((i * 37 % 29) as f32 - 14.0) / 8.0;
+        let parts = |shift| [Part::Whole, Part::Scores { shift }, Part::Queries { shift }, Part::Keys { shift }];
+        for part in [-3, 0, 5, 40].into_iter().flat_map(parts) {
+            let mut a: Vec<f32> = (0..m * k).map(number).collect();
+            for (i, row) in a.chunks_exact_mut(k).enumerate() {
+                for (p, x) in row.iter_mut().enumerate() {
+                    let (i, p) = (i as isize, p as isize);
+                    let hidden = match part {
+                        Part::Queries { shift } => p > i + shift,
+                        Part::Keys { shift } => p < i - shift,
+                        _ => false,
+                    };
+                    *x = if hidden { 0.0 } else { *x };
+                }
+            }
+            let mut b: Vec<f32> = (0..k * n).map(number).collect();
+            for add in [false, true] {
+                let mut out = vec![1.0; m * n];
+                let [to, x, y] = [matrix(&mut out, n, 1), matrix(&mut a, k, 1), matrix(&mut b, n, 1)];
+                // SAFETY: the matrices have these sizes.
+                if !unsafe { product([m, n, k], to, x, y, add, 2.0, part) } {
+                    return; // A machine without these instructions.
+                }
+                for i in 0..m {
+                    let wanted = match part {
+                        Part::Scores { shift } => (i as isize + shift + 1).clamp(0, n as isize) as usize,
+                        _ => n,
+                    };
+                    for j in 0..wanted {
+                        let sum: f32 = (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum();
+                        let exact = if add { 1.0 + 2.0 * sum } else { 2.0 * sum };
+                        assert!(
+                            (out[i * n + j] - exact).abs() < 1e-3,
+                            "{part:?} {add} [{i}, {j}]: {} {exact}",
+                            out[i * n + j]
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
