@@ -195,19 +195,24 @@ impl Session {
     /// All diagnostics of the open file, up to [`MOST_DIAGNOSTICS`].
     pub fn check(&mut self) -> Vec<Diagnostic> {
         let (modules, mut found) = self.load_all(false);
-        // A definition that could not be read looks like an unknown name where it is used.
-        let whole = !found.iter().any(Diagnostic::is_error);
         found.extend(sema::resolve::resolve(&modules));
         let request = Request::default();
         let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
         for name in names {
+            if modules.is_broken_train(&name) {
+                continue;
+            }
             let run = Runs::of_train(&modules, &name);
             match run.and_then(|runs| self.programs(&modules, runs, &request)) {
                 Ok(made) => self.tables.extend(made.iter().filter_map(|m| rules_table(&m.program))),
                 Err(diags) => found.extend(diags),
             }
         }
-        for index in 0..modules.compares().count() {
+        for (index, compare) in modules.compares().enumerate() {
+            let train = compare.train.name.as_str();
+            if modules.is_broken_train(train) || modules.is_left_out(modules.main_id(), train) {
+                continue;
+            }
             let runs = Runs::of_compare(&modules, index);
             found.extend(runs.and_then(|runs| self.programs(&modules, runs, &request)).err().unwrap_or_default());
         }
@@ -217,20 +222,13 @@ impl Session {
         }
         let mut once: Vec<Diagnostic> = Vec::new();
         for diagnostic in found {
-            let follows = !whole && self.names_broken_item(&diagnostic);
             let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
-            if !follows && (diagnostic.primary().is_none() || !once.iter().any(known)) {
+            if diagnostic.primary().is_none() || !once.iter().any(known) {
                 once.push(diagnostic);
             }
         }
         once.truncate(MOST_DIAGNOSTICS);
         once
-    }
-
-    /// Whether an unknown name is defined by an item of the file, which then could not be read.
-    fn names_broken_item(&self, diagnostic: &Diagnostic) -> bool {
-        let name = diagnostic.primary().map_or("", |span| self.sources.text(span));
-        diagnostic.code == "E0201" && sema::modules::text_defines(self.text(), name)
     }
 
     /// What the open file trains.

@@ -26,7 +26,7 @@ impl Elab<'_> {
                 self.unary(*op, x, expr.span)
             }
             ExprKind::Binary(op, a, b) => self.binary_expr(*op, a, b, expr.span),
-            ExprKind::Pipe(x, f) => self.pipe(x, f, expr.span),
+            ExprKind::Pipe(x, f) => self.pipe(x, f),
             ExprKind::Call(callee, args) => self.call(callee, args, expr.span),
             ExprKind::Index(base, items) => {
                 let base = self.operand(base)?;
@@ -107,6 +107,9 @@ impl Elab<'_> {
 
     fn unknown_name(&mut self, name: &str, span: Span) -> Failed {
         let module = self.frame().module;
+        if self.modules.is_left_out(module, name) {
+            return Failed::Reported;
+        }
         let frame = self.frames.last().expect("elaboration happens inside a frame");
         let locals = frame.scopes.iter().flat_map(|s| s.keys()).map(String::as_str);
         let dims = frame.dims.keys().map(String::as_str);
@@ -192,6 +195,12 @@ impl Elab<'_> {
 
 /// The nearest name in scope, or the `use` that brings the name in.
 pub fn unknown_name_help<'a>(name: &str, in_scope: impl Iterator<Item = &'a str>) -> Option<String> {
+    match name {
+        "True" | "TRUE" => return Some("write `true`".into()),
+        "False" | "FALSE" => return Some("write `false`".into()),
+        "self" => return Some("parameters and states are named as they are declared, without `self`".into()),
+        _ => {}
+    }
     if let Some(module) = library::home(name) {
         return Some(format!("the library has it: add `use {module}.{name}`"));
     }

@@ -234,7 +234,7 @@ impl<'a> Elab<'a> {
 
     /// Records a diagnostic (once) and gives the token that says so.
     pub fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
-        let diagnostic = self.in_users_text(diagnostic);
+        let diagnostic = self.with_calls(self.in_users_text(diagnostic));
         let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
         if !self.diags.iter().any(known) {
             self.diags.push(diagnostic);
@@ -253,6 +253,21 @@ impl<'a> Elab<'a> {
             let text = format!("in this call of {}", frame.title);
             diagnostic.labels.insert(0, Label { span: frame.called_at, text });
         }
+        diagnostic
+    }
+
+    /// Through which calls the walk came to this place, if there are several: shapes come from them.
+    fn with_calls(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        const MOST: usize = 4;
+        let users = |span: Span| self.modules.user_modules().any(|(_, m)| m.file == span.file);
+        let calls = self.frames.iter().rev().filter(|f| f.called_at != Span::default() && users(f.called_at));
+        let calls: Vec<&Frame> = calls.collect();
+        if calls.len() < 2 {
+            return diagnostic;
+        }
+        let unmarked = calls.iter().filter(|f| diagnostic.labels.iter().all(|l| l.span != f.called_at));
+        let told = unmarked.map(|f| format!("in {}, called at {}", f.title, self.sources.place(f.called_at)));
+        diagnostic.notes.extend(told.take(MOST).collect::<Vec<_>>());
         diagnostic
     }
 

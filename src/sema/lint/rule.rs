@@ -1,33 +1,18 @@
-//! Likely mistakes in rules (`optc check`): text that means something, but hardly what its writer wants.
-//!
-//! Each hint is about one optimizer or transform of the user's, read as it stands: states that nothing reads or updates,
-//! hyper-parameters and gradients that change nothing, constants that are zero in 32 bits, divisions that can meet zero.
+//! Rules: states that nothing reads or updates, hyper-parameters and gradients that change nothing, constants that are zero
+//! in 32 bits, divisions that can meet zero.
 
-use super::modules::Modules;
 use crate::diag::{Diagnostic, warning};
 use crate::source::Span;
-use crate::syntax::ast::{
-    Arg, BinOp, Block, Decl, Def, DefKind, DimExpr, Expr, ExprKind, IndexItem, ItemKind, StmtKind,
-};
+use crate::syntax::ast::{Arg, BinOp, Block, Decl, Def, DefKind, DimExpr, Expr, ExprKind, IndexItem, StmtKind};
 use crate::syntax::walk::names;
 use std::collections::{HashMap, HashSet};
 
-/// Hints about every rule that the user wrote.
-pub fn lint(modules: &Modules) -> Vec<Diagnostic> {
-    let mut diags = vec![];
-    for (_, module) in modules.user_modules() {
-        for item in &module.items {
-            if let ItemKind::Def(def) = &item.kind
-                && matches!(def.kind, DefKind::Optimizer | DefKind::Transform)
-            {
-                let mut rule = Rule::default();
-                rule.block(&def.body);
-                rule.hints(def);
-                diags.append(&mut rule.diags);
-            }
-        }
-    }
-    diags
+/// Hints about one optimizer or transform.
+pub fn hints(def: &Def) -> Vec<Diagnostic> {
+    let mut rule = Rule::default();
+    rule.block(&def.body);
+    rule.hints(def);
+    rule.diags
 }
 
 /// What a rule's text says.

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 #[test]
 fn each_mistake_has_its_message() {
-    insta::glob!("../bad", "*.opt", |path| {
+    insta::glob!("../check", "*.opt", |path| {
         // Relative to the repository, where tests run: messages show it.
-        let name = PathBuf::from("tests/bad").join(path.file_name().expect("a file"));
+        let name = PathBuf::from("tests/check").join(path.file_name().expect("a file"));
         let mut session = Session::new();
         session.open(&name).expect("a readable file");
         let found = session.check();
