@@ -195,7 +195,6 @@ impl Session {
     /// All diagnostics of the open file, up to [`MOST_DIAGNOSTICS`].
     pub fn check(&mut self) -> Vec<Diagnostic> {
         let (modules, mut found) = self.load_all(false);
-        found.extend(sema::resolve::resolve(&modules));
         let request = Request::default();
         let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
         for name in names {
@@ -216,6 +215,8 @@ impl Session {
             let runs = Runs::of_compare(&modules, index);
             found.extend(runs.and_then(|runs| self.programs(&modules, runs, &request)).err().unwrap_or_default());
         }
+        // After the programs, which say more about the same mistakes.
+        found.extend(sema::resolve::resolve(&modules));
         // A rule that is wrong is not also unwise.
         if !found.iter().any(Diagnostic::is_error) {
             found.extend(sema::lint::lint(&modules));
@@ -228,6 +229,7 @@ impl Session {
             }
         }
         once.truncate(MOST_DIAGNOSTICS);
+        once.sort_by_key(|d| d.primary().map(|s| (s.file, s.start)));
         once
     }
 

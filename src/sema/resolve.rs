@@ -319,6 +319,8 @@ impl Walk<'_> {
             return;
         }
         let unknown = error("E0201", format!("unknown name '{name}'")).at(span, "not defined here");
+        // One message about a name is enough.
+        self.scopes.first_mut().expect("a scope is open").insert(name.to_string());
         if errors >= MOST_GUESSES {
             self.diags.push(unknown);
             return;

@@ -253,6 +253,9 @@ fn slip(text: &str, at: usize, token: &str, rules: &[Rule], bracket: Option<Brac
             "there are no functions without a name: define one with 'fn name(x) = …'"
         }
         "," if after_expression(rules) && in_block => "a statement ends at the end of its line, or with ';'",
+        _ if (rules.contains(&Rule::group) || rules.contains(&Rule::kw_with)) && in_statement(before, "minimize") => {
+            "say how: 'minimize loss with AdamW(1e-3)'"
+        }
         _ if before.ends_with("return") => "a body's value is its last expression: there is no 'return'",
         _ if before.ends_with("else") && rules.contains(&Rule::block) => {
             "after 'if c { … }' the other branch stands in braces too"
@@ -274,9 +277,13 @@ fn slip(text: &str, at: usize, token: &str, rules: &[Rule], bracket: Option<Brac
 
 /// The error stands in the condition of an `if`.
 fn in_condition(before: &str) -> bool {
+    in_statement(before, "if") && !in_statement(before, "then")
+}
+
+/// A word stands before the error, on its line.
+fn in_statement(before: &str, word: &str) -> bool {
     let line = before.rsplit(['\n', ';', '{']).next().unwrap_or("");
-    let word = |w: &str| w == "if";
-    line.split(|c: char| !lex::is_name_char(c)).any(word) && !line.contains(" then ")
+    line.split(|c: char| !lex::is_name_char(c)).any(|w| w == word)
 }
 
 /// `1e-3f`, `0.5f32`

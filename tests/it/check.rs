@@ -5,11 +5,11 @@ use optc::diag::render::render;
 use optc::driver::Session;
 use std::path::PathBuf;
 
-#[test]
-fn each_mistake_has_its_message() {
-    insta::glob!("../check", "*.opt", |path| {
+/// Checks each file of a folder of `tests/check`.
+fn messages(folder: &str) {
+    insta::glob!("../check", &format!("{folder}*.opt"), |path| {
         // Relative to the repository, where tests run: messages show it.
-        let name = PathBuf::from("tests/check").join(path.file_name().expect("a file"));
+        let name = PathBuf::from("tests/check").join(folder).join(path.file_name().expect("a file"));
         let mut session = Session::new();
         session.open(&name).expect("a readable file");
         let found = session.check();
@@ -18,4 +18,14 @@ fn each_mistake_has_its_message() {
             insta::assert_snapshot!(render(&session.sources, &found, false));
         });
     });
+}
+
+#[test]
+fn each_mistake_has_its_message() {
+    messages("");
+}
+
+#[test]
+fn newcomers_are_told_what_where_and_how() {
+    messages("newcomer/");
 }

@@ -314,6 +314,9 @@ impl Elab<'_> {
         if declared == "int" && matches!(value, Value::Float(_)) {
             d = d.help("give a whole number");
         }
+        if let (Value::Str(text), false) = (&value, matches!(declared.as_str(), "string" | "any")) {
+            d = d.help(format!("without quotes: `{text}`"));
+        }
         Err(self.fail(d))
     }
 

@@ -1,7 +1,7 @@
 //! Expressions.
 
 use super::ops::Operand;
-use super::{Elab, Failed, R};
+use super::{Elab, Failed, FrameKind, R};
 use crate::diag::{error, suggest};
 use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
 use crate::sema::library;
@@ -110,12 +110,28 @@ impl Elab<'_> {
         if self.modules.is_left_out(module, name) {
             return Failed::Reported;
         }
+        let unknown = error("E0201", format!("unknown name '{name}'")).at(span, "not defined here");
+        if let Some(inputs) = self.step_inputs_with(name) {
+            let help = format!("'{name}' is a column of the data: name it in `step({inputs})`");
+            self.frame().scopes[0].insert(name.to_string(), Value::Poison);
+            return self.fail(unknown.help(help));
+        }
         let frame = self.frames.last().expect("elaboration happens inside a frame");
         let locals = frame.scopes.iter().flat_map(|s| s.keys()).map(String::as_str);
         let dims = frame.dims.keys().map(String::as_str);
         let globals = self.modules.names(module);
         let help = unknown_name_help(name, locals.chain(dims).chain(globals));
-        self.fail(error("E0201", format!("unknown name '{name}'")).at(span, "not defined here").maybe_help(help))
+        // One message about a name is enough.
+        self.frame().scopes[0].insert(name.to_string(), Value::Poison);
+        self.fail(unknown.maybe_help(help))
+    }
+
+    /// In the step of a training, the inputs with this column of the data among them.
+    fn step_inputs_with(&self, name: &str) -> Option<String> {
+        let in_step = self.frames.last().is_some_and(|f| f.kind == FrameKind::Train);
+        let (column, inputs) = (self.columns.iter().any(|c| c == name), self.step_inputs.iter());
+        let all: Vec<&str> = inputs.map(String::as_str).filter(|i| self.columns.iter().any(|c| c == i)).collect();
+        (in_step && column).then(|| all.into_iter().chain([name]).collect::<Vec<_>>().join(", "))
     }
 
     /// A `const`, evaluated in its own module.

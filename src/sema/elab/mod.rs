@@ -191,6 +191,9 @@ pub struct Elab<'a> {
     pub choices: usize,
     /// `optc eval`: parameters take their starting values in the same graph.
     pub inline_params: bool,
+    /// Of a training: the columns of its data, and those that its step names.
+    pub columns: Vec<String>,
+    pub step_inputs: Vec<String>,
     named_inputs: HashMap<String, NodeId>,
     pub steps: Vec<train::Minimized>,
     /// The `expect`s of a test block.
@@ -226,6 +229,8 @@ impl<'a> Elab<'a> {
             has_eval: false,
             choices: 0,
             inline_params: false,
+            columns: vec![],
+            step_inputs: vec![],
             named_inputs: HashMap::new(),
             steps: vec![],
             expectations: vec![],

@@ -87,8 +87,11 @@ impl Elab<'_> {
             return Ok(());
         }
         let found = self.type_text(rule);
-        Err(self
-            .fail(error("E0204", format!("'with' takes an optimizer, not {found}")).at(at, format!("this is {found}"))))
+        Err(self.fail(
+            error("E0204", format!("'with' takes an optimizer, not {found}"))
+                .at(at, format!("this is {found}"))
+                .help("for example `with AdamW(1e-3)`, after `use optimizers.AdamW`"),
+        ))
     }
 
     /// The buffers of a rule are called after it: `adamw`, and `adamw2` for a second one.

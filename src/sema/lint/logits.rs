@@ -3,7 +3,7 @@
 use crate::diag::{Diagnostic, warning};
 use crate::sema::modules::{Global, ModuleId, Modules};
 use crate::source::Span;
-use crate::syntax::ast::{Arg, Block, Def, Expr, ExprKind, StmtKind};
+use crate::syntax::ast::{Arg, Block, Def, DefKind, Expr, ExprKind, Stmt, StmtKind, Train};
 use crate::syntax::walk::{each_stmt, walk};
 use std::collections::HashMap;
 
@@ -15,19 +15,16 @@ const PROBABILITIES: &[&str] = &["softmax", "log_softmax", "sigmoid", "log_sigmo
 
 /// Calls in a block that give probabilities for logits.
 pub fn in_block(modules: &Modules, module: ModuleId, block: &Block) -> Vec<Diagnostic> {
-    let mut finder = Finder { modules, module, lets: HashMap::new(), diags: vec![] };
-    each_stmt(block, &mut |stmt| match &stmt.kind {
-        StmtKind::Let { names, value, .. } => {
-            finder.expr(value);
-            if let [name] = names.as_slice() {
-                finder.lets.insert(&name.name, value);
-            }
-        }
-        StmtKind::Expr(value) => finder.expr(value),
-        StmtKind::Minimize(m) => finder.expr(&m.loss),
-        StmtKind::Report(items) | StmtKind::Observe(items) => items.iter().for_each(|e| finder.expr(e)),
-        _ => {}
-    });
+    let mut finder = Finder::new(modules, module);
+    each_stmt(block, &mut |stmt| finder.stmt(stmt));
+    finder.diags
+}
+
+/// The same of a training: its step uses the values named before it.
+pub fn in_train(modules: &Modules, module: ModuleId, train: &Train) -> Vec<Diagnostic> {
+    let mut finder = Finder::new(modules, module);
+    train.lets.iter().for_each(|stmt| finder.stmt(stmt));
+    train.step.iter().for_each(|step| each_stmt(&step.body, &mut |stmt| finder.stmt(stmt)));
     finder.diags
 }
 
@@ -39,6 +36,25 @@ struct Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
+    fn new(modules: &'a Modules, module: ModuleId) -> Finder<'a> {
+        Finder { modules, module, lets: HashMap::new(), diags: vec![] }
+    }
+
+    fn stmt(&mut self, stmt: &'a Stmt) {
+        match &stmt.kind {
+            StmtKind::Let { names, value, .. } => {
+                self.expr(value);
+                if let [name] = names.as_slice() {
+                    self.lets.insert(&name.name, value);
+                }
+            }
+            StmtKind::Expr(value) => self.expr(value),
+            StmtKind::Minimize(m) => self.expr(&m.loss),
+            StmtKind::Report(items) | StmtKind::Observe(items) => items.iter().for_each(|e| self.expr(e)),
+            _ => {}
+        }
+    }
+
     fn expr(&mut self, expr: &'a Expr) {
         walk(expr, &mut |e| {
             if let ExprKind::Call(callee, args) = &e.kind {
@@ -55,7 +71,7 @@ impl<'a> Finder<'a> {
         let Some(given) = named.or_else(|| args.iter().filter(|a| a.name.is_none()).nth(position)) else { return };
         let Some((name, made_at)) = self.probabilities(&given.value, 0) else { return };
         // Only losses lose by it: what accuracy counts is the same before and after.
-        if def.kind != crate::syntax::ast::DefKind::Loss {
+        if def.kind != DefKind::Loss {
             return;
         }
         let what = format!("{} takes logits, and gets what '{name}' made of them", def.name.name);
@@ -77,42 +93,31 @@ impl<'a> Finder<'a> {
     /// The function that made probabilities of this value last, and where.
     fn probabilities(&self, expr: &'a Expr, depth: usize) -> Option<(&'a str, Span)> {
         const DEEPEST: usize = 10;
-        let made_by = |f: &'a Expr| match &f.kind {
-            ExprKind::Name(name) => Some(name.as_str()),
-            ExprKind::Call(callee, _) => match &callee.kind {
-                ExprKind::Name(name) => Some(name.as_str()),
-                _ => None,
-            },
-            _ => None,
-        };
-        match &expr.kind {
-            ExprKind::Name(name) if depth < DEEPEST => self.probabilities(self.lets.get(name.as_str())?, depth + 1),
-            ExprKind::Pipe(_, f) => self.known(made_by(f), f.span).or_else(|| self.model_end(f, depth)),
-            ExprKind::Call(f, _) => self.known(made_by(f), expr.span).or_else(|| self.model_end(f, depth)),
-            _ => None,
+        if depth > DEEPEST {
+            return None;
         }
-    }
-
-    fn known(&self, name: Option<&'a str>, span: Span) -> Option<(&'a str, Span)> {
-        name.filter(|n| PROBABILITIES.contains(n)).map(|n| (n, span))
-    }
-
-    /// A model of the user's whose last operation makes probabilities.
-    fn model_end(&self, callee: &'a Expr, depth: usize) -> Option<(&'a str, Span)> {
-        let name = match &callee.kind {
-            ExprKind::Name(name) if depth < 10 => match self.lets.get(name.as_str()) {
-                Some(value) => return self.model_end(value, depth + 1),
-                None => callee,
-            },
-            ExprKind::Call(inner, _) => inner,
+        let (function, at) = match &expr.kind {
+            ExprKind::Name(name) => return self.probabilities(self.lets.get(name.as_str())?, depth + 1),
+            ExprKind::Pipe(_, f) => (&**f, f.span),
+            ExprKind::Call(f, _) => (&**f, expr.span),
             _ => return None,
         };
-        let def = self.definition(name)?;
-        let last = def.body.stmts.last()?;
-        match &last.kind {
-            StmtKind::Expr(e) if depth < 10 && matches!(e.kind, ExprKind::Pipe(..) | ExprKind::Call(..)) => {
-                self.probabilities(e, depth + 5)
-            }
+        // `f(x)`, `f(hyper-parameters)(x)`, or the name of an instance.
+        let mut named = function;
+        while let ExprKind::Call(inner, _) = &named.kind {
+            named = inner;
+        }
+        let ExprKind::Name(name) = &named.kind else { return None };
+        if PROBABILITIES.contains(&name.as_str()) {
+            return Some((name, at));
+        }
+        let maker = match self.lets.get(name.as_str()).map(|value| &value.kind) {
+            Some(ExprKind::Call(callee, _)) => callee,
+            Some(_) => return None,
+            None => named,
+        };
+        match self.definition(maker)?.body.stmts.last().map(|s| &s.kind) {
+            Some(StmtKind::Expr(last)) => self.probabilities(last, depth + 1),
             _ => None,
         }
     }

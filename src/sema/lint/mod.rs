@@ -29,9 +29,7 @@ pub fn lint(modules: &Modules) -> Vec<Diagnostic> {
                 }
                 ItemKind::Train(train) => {
                     diags.extend(unused::in_train(train));
-                    if let Some(step) = &train.step {
-                        diags.extend(logits::in_block(modules, id, &step.body));
-                    }
+                    diags.extend(logits::in_train(modules, id, train));
                 }
                 ItemKind::Test(test) => diags.extend(unused::in_block(&test.body)),
                 _ => {}
