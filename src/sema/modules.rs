@@ -123,7 +123,11 @@ impl Loader<'_> {
             .collect();
         for u in uses {
             if let Some(exports) = self.exports_of(id, &u) {
-                self.import(&u, exports, &mut scope, &mut explicit);
+                let missing = self.import(&u, exports, &mut scope, &mut explicit);
+                self.modules.list[id].left_out_words.extend(missing);
+            } else {
+                let names = u.names.iter().flatten().map(|n| n.name.clone());
+                self.modules.list[id].left_out_words.extend(names);
             }
         }
         for (index, item) in self.modules.list[id].items.iter().enumerate() {
@@ -164,28 +168,37 @@ impl Loader<'_> {
         Some(exports)
     }
 
+    /// Puts the names that are used into the scope; gives those that are not there.
     fn import(
         &mut self,
         u: &Use,
         exports: IndexMap<Cow<'static, str>, Global>,
         scope: &mut Scope,
         explicit: &mut HashMap<String, Span>,
-    ) {
-        let Some(names) = &u.names else { return scope.extend(exports) };
+    ) -> Vec<String> {
+        let mut missing = vec![];
+        let Some(names) = &u.names else {
+            scope.extend(exports);
+            return missing;
+        };
         for name in names {
             match exports.get(name.name.as_str()) {
                 Some(global) => {
                     duplicate(&mut self.diags, explicit, name);
                     scope.insert(name.name.clone().into(), *global);
                 }
-                None if self.left_out(u, &name.name) => {}
-                None => self.diags.push(
-                    error("E0201", format!("module '{}' has no '{}'", u.module.name, name.name))
-                        .at(name.span, "not defined there")
-                        .maybe_help(suggest(&name.name, exports.keys().map(|known| &**known))),
-                ),
+                None => {
+                    missing.push(name.name.clone());
+                    if !self.left_out(u, &name.name) {
+                        let d = error("E0201", format!("module '{}' has no '{}'", u.module.name, name.name))
+                            .at(name.span, "not defined there")
+                            .maybe_help(suggest(&name.name, exports.keys().map(|known| &**known)));
+                        self.diags.push(d);
+                    }
+                }
             }
         }
+        missing
     }
 
     /// Whether the used file may define a name in a part that could not be read.

@@ -1,6 +1,6 @@
 //! Types of definitions against values: dimension variables are solved and remember where they came from.
 
-use super::{DimBinding, Elab, Failed, R};
+use super::{DimBinding, Elab, Failed, R, Rest};
 use crate::diag::error;
 use crate::diag::shapes::{Align, Row, draw};
 use crate::ir::DType;
@@ -174,17 +174,28 @@ impl Elab<'_> {
     }
 
     fn bind_rest(&mut self, axes: Vec<usize>, span: Span, text: &str, at: Span) -> R<()> {
-        match &self.frame().rest {
-            Some(known) if *known != axes => {
-                let known = format!("{known:?}");
+        match self.frame().rest.clone() {
+            Some(known) if known.axes != axes => {
+                let (a, b) = (&known.axes, &axes);
+                let spare = |long: &[usize], short: &[usize]| long.strip_suffix(&[1]) == Some(short);
+                let name = |text: &str| text.split_once(':').map_or("x".to_string(), |(name, _)| name.to_string());
+                let help = if spare(b, a) {
+                    Some(format!("drop the axis of size 1 of '{}': `[.., 0]`", name(text)))
+                } else if spare(a, b) {
+                    Some(format!("drop the axis of size 1 of '{}': `[.., 0]`", name(&known.origin)))
+                } else {
+                    None
+                };
                 Err(self.fail(
-                    error("E0203", format!("'..' stands for axes {known} and for {axes:?} in one call"))
+                    error("E0203", format!("shapes disagree: '..' is {a:?} and {b:?}"))
                         .at(at, text)
-                        .at(span, "declared here"),
+                        .at(known.span, known.origin)
+                        .at(span, "'..' must be the same axes in every input")
+                        .maybe_help(help),
                 ))
             }
             _ => {
-                self.frame().rest = Some(axes);
+                self.frame().rest = Some(Rest { axes, span: at, origin: text.to_string() });
                 Ok(())
             }
         }
@@ -347,7 +358,7 @@ impl Elab<'_> {
         for dim in dims {
             match dim {
                 DimExpr::Rest(span) => match self.frame().rest.clone() {
-                    Some(rest) => shape.extend(rest),
+                    Some(rest) => shape.extend(rest.axes),
                     None => {
                         return Err(self.fail(
                             error("E0209", "'..' is not known here").at(*span, "no input has an axis list '..'"),

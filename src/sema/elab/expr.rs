@@ -168,8 +168,13 @@ impl Elab<'_> {
             Value::Part(path) => Ok(Value::Part(format!("{path}.{}", name.name).into())),
             other => {
                 let found = self.type_text(&other);
+                let function = Builtin::from_name(&name.name).is_some()
+                    || self.modules.lookup(self.frame().module, &name.name).is_some();
+                let called = format!("a function is called: `{}({})`", name.name, self.sources.text(base.span));
                 Err(self.fail(
-                    error("E0204", format!("{found} has no part '{}'", name.name)).at(span, "in this expression"),
+                    error("E0204", format!("{found} has no part '{}'", name.name))
+                        .at(span, "in this expression")
+                        .maybe_help(function.then_some(called)),
                 ))
             }
         }

@@ -63,6 +63,15 @@ pub struct DimBinding {
     pub origin: String,
 }
 
+/// What `..` stands for in one activation, and where that came from.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    pub axes: Vec<usize>,
+    pub span: Span,
+    /// `prediction: float[32]`
+    pub origin: String,
+}
+
 /// The activation of one definition (or of the train item's body).
 pub struct Frame {
     pub module: ModuleId,
@@ -76,7 +85,7 @@ pub struct Frame {
     pub scopes: Vec<HashMap<String, Value>>,
     pub dims: HashMap<String, DimBinding>,
     /// The axes that `..` stands for, once solved.
-    pub rest: Option<Vec<usize>>,
+    pub rest: Option<Rest>,
     /// Paths given to named layers and rules here, so that a second one of a name gets its own.
     pub used_paths: HashSet<String>,
     pub anonymous: HashMap<String, usize>,
