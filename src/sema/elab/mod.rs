@@ -6,6 +6,7 @@
 //! all independent errors of a file appear in one run.
 
 pub mod apply;
+mod attention;
 mod builtin;
 mod data;
 mod dims;
