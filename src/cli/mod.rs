@@ -9,6 +9,7 @@ mod check;
 mod doc;
 mod eval;
 mod explain;
+mod fmt;
 mod ir;
 mod output;
 mod progress;
@@ -42,6 +43,8 @@ enum Command {
     Eval(eval::Args),
     /// Print a stage of the compilation
     Ir(ir::Args),
+    /// Put files into the standard style
+    Fmt(fmt::Args),
     /// Run the test blocks of files
     Test(test::Args),
     /// Time a training step and its parts
@@ -102,6 +105,7 @@ fn dispatch(command: Command) -> Status {
         Command::Eval(args) => eval::run(args),
         Command::Ir(args) => ir::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Fmt(args) => fmt::run(args),
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Doc(args) => doc::run(args),
