@@ -116,6 +116,8 @@ pub struct Session {
     pub timings: Vec<(&'static str, Duration)>,
     /// Of the trainings that were checked: which rule has which tensor, where there are several ([`rules_table`]).
     pub tables: Vec<(String, Vec<Vec<String>>)>,
+    /// Where the types of the file's expressions are written down while it is checked, if they are.
+    pub record: Option<sema::record::Shared>,
     main: Option<FileId>,
     folder: Option<PathBuf>,
 }
@@ -129,9 +131,16 @@ impl Session {
     pub fn open(&mut self, path: &Path) -> Result<(), String> {
         let bytes = std::fs::read(path).map_err(|e| format!("cannot read '{}': {e}", path.display()))?;
         let text = String::from_utf8(bytes).map_err(|_| format!("'{}' is not UTF-8 text", path.display()))?;
-        self.main = Some(self.sources.add(path.display().to_string(), text));
-        self.folder = path.parent().map(Path::to_path_buf);
+        self.open_text(path, text);
         Ok(())
+    }
+
+    /// The same for a text that may differ from the file's, as in an editor.
+    pub fn open_text(&mut self, path: &Path, text: String) -> FileId {
+        let file = self.sources.add(path.display().to_string(), text);
+        self.main = Some(file);
+        self.folder = path.parent().map(Path::to_path_buf);
+        file
     }
 
     /// Makes a text of [`Session::sources`] the one that the following calls are about.
@@ -194,6 +203,11 @@ impl Session {
 
     /// All diagnostics of the open file, up to [`MOST_DIAGNOSTICS`].
     pub fn check(&mut self) -> Vec<Diagnostic> {
+        self.check_all().1
+    }
+
+    /// The same, and what could be read.
+    pub fn check_all(&mut self) -> (Arc<Modules>, Vec<Diagnostic>) {
         let (modules, mut found) = self.load_all(false);
         // A definition that could not be read looks like an unknown name where it is used.
         let whole = !found.iter().any(Diagnostic::is_error);
@@ -227,7 +241,7 @@ impl Session {
             }
         }
         once.truncate(MOST_DIAGNOSTICS);
-        once
+        (modules, once)
     }
 
     /// Whether an unknown name is defined by an item of the file, which then could not be read.
@@ -279,7 +293,9 @@ impl Session {
             let overrides = sets.iter().cloned().chain(variant.overrides).collect();
             let options = BuildOptions { float: request.float, schema: &schema, overrides };
             for index in 0..runs.seeds.unwrap_or(1) {
-                let built = self.timed("elaborate", |_| sema::program(modules, &sources, &runs.train, &options))?;
+                let built = self.timed("elaborate", |s| {
+                    sema::program_recorded(modules, &sources, &runs.train, &options, s.record.clone())
+                })?;
                 let (program, pipeline) = built;
                 let seed = runs.seeds.map(|_| program.settings.seed.wrapping_add(index));
                 made.push(Made { label: variant.label.clone(), seed, program, pipeline });

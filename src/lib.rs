@@ -17,7 +17,7 @@
 //! * [`interp`]: the slow, obvious interpreter of the IR
 //! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
 //! * [`doc`]: what the library says about a definition, and its formula in LaTeX
-//! * [`cli`]: all printing; [`bench`]: measurements
+//! * [`cli`]: all printing; [`lsp`]: the language server; [`bench`]: measurements
 
 pub mod ad;
 pub mod bench;
@@ -31,6 +31,7 @@ pub mod interp;
 pub mod ir;
 pub mod kernel;
 pub mod linalg;
+pub mod lsp;
 pub mod passes;
 pub mod runtime;
 pub mod sema;

@@ -181,4 +181,9 @@ impl Builtin {
     pub fn names() -> impl Iterator<Item = &'static str> {
         TABLE.iter().map(|(n, _)| *n).filter(|n| !n.contains('.'))
     }
+
+    /// `sum` of `all.sum`, and so on.
+    pub fn names_of_all() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().filter_map(|(n, _)| n.strip_prefix("all."))
+    }
 }

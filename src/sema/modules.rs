@@ -242,7 +242,7 @@ impl Modules {
         self.list.iter().enumerate().map(|(k, module)| (ModuleId::User(k), module))
     }
 
-    fn item(&self, id: DefId) -> &Item {
+    pub fn item(&self, id: DefId) -> &Item {
         match id.module {
             ModuleId::User(k) => &self.list[k].items[id.item],
             ModuleId::Library(k) => library::item(k, id.item),

@@ -13,6 +13,14 @@ use std::rc::Rc;
 
 impl Elab<'_> {
     pub fn expr(&mut self, expr: &Expr) -> R<Value> {
+        let value = self.value_of(expr);
+        if let Ok(value) = &value {
+            self.note(expr.span, value);
+        }
+        value
+    }
+
+    fn value_of(&mut self, expr: &Expr) -> R<Value> {
         match &expr.kind {
             ExprKind::Int(v) => Ok(Value::Int(*v)),
             ExprKind::Float(v) => Ok(Value::Float(*v)),

@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
-pub use train::{BuildOptions, TrainSource, program};
+pub use train::{BuildOptions, TrainSource, program, program_recorded};
 pub use update::{GRADIENT, update_program};
 
 /// Why an expression has no value.
@@ -204,6 +204,8 @@ pub struct Elab<'a> {
     pub scans: Vec<NodeId>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
+    /// Where the types of expressions are written down, if they are.
+    pub record: Option<super::record::Shared>,
 }
 
 /// Calls deeper than this are a recursion that does not end: definitions are instantiated, not called.
@@ -239,6 +241,7 @@ impl<'a> Elab<'a> {
             steps: vec![],
             scans: vec![],
             expectations: vec![],
+            record: None,
         }
     }
 

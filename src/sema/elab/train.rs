@@ -7,6 +7,7 @@ use crate::ir::build::Builder;
 use crate::ir::{DType, Graph, InputKind, NodeId, Op, OutputKind, Type};
 use crate::sema::modules::Modules;
 use crate::sema::program::{BufferInfo, GraphSource, Hyper, Program, Report, Role, Settings, View};
+use crate::sema::record::Shared;
 use crate::sema::value::{Layout, Value};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{Expr, Train};
@@ -57,7 +58,19 @@ pub fn program(
     train: &Train,
     options: &BuildOptions,
 ) -> Result<(Program, Pipeline), Vec<Diagnostic>> {
+    program_recorded(modules, sources, train, options, None)
+}
+
+/// The same, and the types of all expressions that were met.
+pub fn program_recorded(
+    modules: &Arc<Modules>,
+    sources: &Arc<SourceMap>,
+    train: &Train,
+    options: &BuildOptions,
+    record: Option<Shared>,
+) -> Result<(Program, Pipeline), Vec<Diagnostic>> {
     let mut elab = Elab::new(modules, sources, options.float);
+    elab.record = record;
     elab.training = true;
     let mut lookup = |pipeline: &Pipeline| (options.schema)(pipeline);
     let frame = elab.train_frame(format!("train {}", train.name.name));
@@ -217,12 +230,22 @@ impl Elab<'_> {
         if self.local(&pipeline.name).is_none() {
             self.define(&pipeline.name, Value::Data(Rc::new(schema.clone())));
         }
+        self.note_columns(train, &schema);
         let settings = self.settings(train, &schema)?;
         for stmt in &train.lets {
             // A failed `let` poisons its name; the step is still checked.
             let _ = self.statements(std::slice::from_ref(stmt));
         }
         Ok(Head { settings, schema, pipeline })
+    }
+
+    fn note_columns(&self, train: &Train, schema: &Schema) {
+        let Some(record) = &self.record else { return };
+        let columns = schema.columns.iter().map(|c| {
+            let ty = Type::new(if c.is_float { self.float } else { DType::I32 }, c.shape.clone());
+            (c.name.clone(), self.ir_type_text(&ty))
+        });
+        record.borrow_mut().add_columns(train.name.span, columns.collect());
     }
 
     fn settings(&mut self, train: &Train, schema: &Schema) -> R<Settings> {
