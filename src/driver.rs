@@ -233,6 +233,25 @@ impl Session {
         diagnostic.code == "E0201" && sema::modules::text_defines(self.text(), name)
     }
 
+    /// The name of what the open file trains.
+    pub fn subject(&mut self, request: &Request) -> Result<String, Vec<Diagnostic>> {
+        use ast::ItemKind::{Compare, Sweep, Train};
+        if let Some(name) = &request.name {
+            return Ok(name.clone());
+        }
+        let items = self.parse()?.items;
+        let compared = items.iter().find_map(|item| match &item.kind {
+            Compare(e) | Sweep(e) => Some(e.train.name.clone()),
+            _ => None,
+        });
+        let trained = items.iter().find_map(|item| match &item.kind {
+            Train(t) => Some(t.name.name.clone()),
+            _ => None,
+        });
+        // A file without either is told so when it is read whole.
+        Ok(compared.or(trained).unwrap_or_default())
+    }
+
     /// What the open file trains.
     pub fn experiment(&mut self, request: &Request) -> Result<Experiment, Vec<Diagnostic>> {
         let modules = self.load(false)?;

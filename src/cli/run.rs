@@ -1,12 +1,15 @@
 //! `optc run FILE`
 
 use super::{DONE, Status, USAGE, WRONG, args, output, progress, table};
-use crate::driver::{self, Experiment, Job, Session};
+use crate::driver::{self, Experiment, Job, Request, Session};
+use crate::ir::DType;
 use crate::train::compare::{Comparison, Variant};
 use crate::train::metrics::number;
 use crate::train::{Engine, Failure, Summary, TrainOptions, folder, train};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -34,6 +37,12 @@ pub struct Args {
     /// Continue a run from its newest checkpoint (default: the newest run)
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,
+    /// Begin with the weights in a file of an earlier run
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    weights: Option<PathBuf>,
+    /// With --weights or --resume: take what fits of another model's file
+    #[arg(long)]
+    partial: bool,
     /// Write a checkpoint every so many steps
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
     save_every: Option<u64>,
@@ -66,7 +75,22 @@ pub fn run(args: Args) -> Status {
         output::remark(&format!("optc: {problem}"));
         return USAGE;
     }
-    let experiment = match session.experiment(&args.shape.request()) {
+    let mut request = args.shape.request();
+    let out = match place(&mut session, &args, &request) {
+        Ok(out) => out,
+        Err(End::Usage(problem)) => {
+            output::remark(&format!("optc: {problem}"));
+            return USAGE;
+        }
+        Err(End::Failed(failure)) => {
+            output::failure(&session.sources, failure.diagnostics(), args.json);
+            return WRONG;
+        }
+    };
+    if args.resume.is_some() {
+        repeat(&mut request, &out);
+    }
+    let experiment = match session.experiment(&request) {
         Ok(experiment) => experiment,
         Err(problems) => {
             output::failure(&session.sources, &problems, args.json);
@@ -75,8 +99,19 @@ pub fn run(args: Args) -> Status {
     };
     output::diagnostics(&session.sources, &session.warnings);
     let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()), usize::from);
-    let runner =
-        Runner { engine: driver::engine(args.engine.kind(), threads), threads, session: &session, args: &args };
+    let interrupt = Arc::new(AtomicBool::new(false));
+    listen(&interrupt);
+    let engine = driver::engine(args.engine.kind(), threads);
+    let runner = Runner {
+        engine,
+        threads,
+        session: &session,
+        args: &args,
+        sets: &request.sets,
+        float: request.float,
+        out,
+        interrupt,
+    };
     let ended = match experiment {
         Experiment::Train(job) => runner.single(&job),
         Experiment::Compare { name, jobs } => runner.compare(&name, &jobs),
@@ -111,20 +146,57 @@ struct Runner<'a> {
     threads: usize,
     session: &'a Session,
     args: &'a Args,
+    /// `--set`, and those of the run that is resumed.
+    sets: &'a [(String, String)],
+    float: DType,
+    out: PathBuf,
+    interrupt: Arc<AtomicBool>,
+}
+
+/// The run's folder.
+fn place(session: &mut Session, args: &Args, request: &Request) -> Result<PathBuf, End> {
+    if let Some(Some(resumed)) = &args.resume {
+        return Ok(resumed.clone());
+    }
+    if let Some(out) = &args.out {
+        return Ok(out.clone());
+    }
+    let name = session.subject(request).map_err(Failure::from)?;
+    if args.resume.is_none() {
+        return Ok(folder::fresh(Path::new(RUNS), &name));
+    }
+    folder::latest(Path::new(RUNS), &name)
+        .ok_or_else(|| End::Usage(format!("--resume: there is no run in {RUNS}/{name}")))
+}
+
+/// A resumed run has the hyper-parameters of its beginning, unless the command line says otherwise.
+fn repeat(request: &mut Request, out: &Path) {
+    let Ok(text) = std::fs::read_to_string(out.join("config.json")) else { return };
+    let Ok(config) = serde_json::from_str::<Value>(&text) else { return };
+    let recorded = config["set"].as_object().into_iter().flatten();
+    let known = recorded.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_string())));
+    let mut sets: Vec<(String, String)> = known.collect();
+    sets.retain(|(name, _)| !request.sets.iter().any(|(n, _)| n == name));
+    sets.append(&mut request.sets);
+    request.sets = sets;
+    if let Some(float) = [DType::F32, DType::F64].into_iter().find(|f| config["float"] == f.name()) {
+        request.float = float;
+    }
+}
+
+/// The first Ctrl-C asks the training to stop after its step; a second one ends the process.
+fn listen(flag: &Arc<AtomicBool>) {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The order matters: the shutdown looks at what the flag was before this signal. Without signals (some systems
+        // forbid them) Ctrl-C ends the process, as ever.
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone());
+        let _ = signal_hook::flag::register(signal, flag.clone());
+    }
 }
 
 impl Runner<'_> {
     fn single(&self, job: &Job) -> Result<(), End> {
-        let name = &job.program.name;
-        let out = match (&self.args.resume, &self.args.out) {
-            (Some(Some(resumed)), _) => resumed.clone(),
-            (Some(None), Some(out)) => out.clone(),
-            (Some(None), None) => folder::latest(Path::new(RUNS), name)
-                .ok_or_else(|| End::Usage(format!("--resume: there is no run with a checkpoint in {RUNS}/{name}")))?,
-            (None, Some(out)) => out.clone(),
-            (None, None) => folder::fresh(Path::new(RUNS), name),
-        };
-        let summary = self.train(job, "", self.args.seed.or(job.seed), out)?;
+        let summary = self.train(job, "", self.args.seed.or(job.seed), self.out.clone())?;
         if self.args.json {
             output::object(&summary_json(&summary));
         } else {
@@ -134,10 +206,7 @@ impl Runner<'_> {
     }
 
     fn compare(&self, name: &str, jobs: &[Job]) -> Result<(), End> {
-        if self.args.resume.is_some() {
-            return Err(End::Usage("--resume continues a single training; this file compares several".into()));
-        }
-        let root = self.args.out.clone().unwrap_or_else(|| folder::fresh(Path::new(RUNS), name));
+        let root = &self.out;
         let first_seed = jobs.iter().filter_map(|j| j.seed).min().unwrap_or(0);
         let mut variants: Vec<Variant> = Vec::new();
         for (index, job) in jobs.iter().enumerate() {
@@ -174,6 +243,9 @@ impl Runner<'_> {
             check_nan: self.args.check_nan,
             max_time: self.args.max_time,
             resume: self.args.resume.is_some(),
+            weights: self.args.weights.clone(),
+            partial: self.args.partial,
+            interrupt: Some(self.interrupt.clone()),
             search,
             config: self.config(label),
         };
@@ -183,14 +255,13 @@ impl Runner<'_> {
 
     /// What the run's `config.json` says beside the program's settings.
     fn config(&self, label: &str) -> Map<String, Value> {
-        let sets: Map<String, Value> =
-            self.args.shape.sets.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let sets: Map<String, Value> = self.sets.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let mut config = Map::new();
         if !label.is_empty() {
             config.insert("label".into(), json!(label));
         }
         config.insert("set".into(), Value::Object(sets));
-        config.insert("float".into(), json!(self.args.shape.float.dtype().name()));
+        config.insert("float".into(), json!(self.float.name()));
         config.insert("data".into(), json!(self.args.shape.data));
         config.insert("file".into(), json!({ "path": self.args.file, "text": self.session.text() }));
         config
@@ -231,6 +302,7 @@ fn summary_json(summary: &Summary) -> Value {
         "train": values(&summary.train),
         "test": values(&summary.test),
         "out": summary.out,
+        "stopped": summary.stopped,
         "seconds": number(summary.training.as_secs_f64()),
         "steps_per_second": number(summary.steps_per_second()),
         "compile_seconds": number(summary.compile.as_secs_f64()),

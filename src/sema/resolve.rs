@@ -14,7 +14,7 @@ use crate::syntax::ast::{
 use std::collections::HashSet;
 
 /// Names that mean something everywhere.
-const WORDS: &[&str] = &["training", "all", "but_last", "loss", "in", "out"];
+const WORDS: &[&str] = &["training", "all", "but_last", "loss", "in", "out", "plateaus"];
 
 /// Errors after which the rest of a text is not looked at: nobody reads more, and hostile texts end soon.
 const MOST_ERRORS: usize = 50;

@@ -6,10 +6,10 @@ use crate::diag::{Diagnostic, error, suggest};
 use crate::ir::build::Builder;
 use crate::ir::{DType, Graph, InputKind, NodeId, Op, OutputKind, Type};
 use crate::sema::modules::Modules;
-use crate::sema::program::{BufferInfo, GraphSource, Hyper, Program, Report, Role, Settings, View};
+use crate::sema::program::{BufferInfo, Control, GraphSource, Hyper, Objective, Program, Report, Role, Settings, View};
 use crate::sema::value::{Layout, Value};
 use crate::source::{SourceMap, Span};
-use crate::syntax::ast::{Expr, Train};
+use crate::syntax::ast::{Expr, ExprKind, Train};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -86,6 +86,9 @@ pub fn program(
     }
     let mut reports = vec![Report { name: "loss".into(), carried: false, train_only: false }];
     reports.extend(elab.reports.iter().map(|(r, _)| r.clone()));
+    if let Err(unknown) = known_objective(&head.settings.control.objective, &reports, train) {
+        return Err(vec![unknown]);
+    }
     let columns = train.step.as_ref().map(|s| s.inputs.iter().map(|i| i.name.clone()).collect()).unwrap_or_default();
     let program = Program {
         name: train.name.name.clone(),
@@ -101,6 +104,33 @@ pub fn program(
         graphs: Box::new(source),
     };
     Ok((program, head.pipeline))
+}
+
+/// The objective is a value that the training reports.
+fn known_objective(objective: &Objective, reports: &[Report], train: &Train) -> Result<(), Diagnostic> {
+    let names = || reports.iter().filter(|r| !(objective.test && r.train_only)).map(|r| r.name.as_str());
+    match &train.objective {
+        Some((_, expr)) if !names().any(|n| n == objective.name) => {
+            let what = error("E0307", format!("the training reports no '{}'", objective.name));
+            let listed = names().collect::<Vec<_>>().join(", ");
+            let near = suggest(&objective.name, names()).unwrap_or("add it to `report`".into());
+            Err(what.at(expr.span, "not reported").note(format!("reported values: {listed}")).help(near))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `test.loss` or `train.accuracy`: whether it is of the test part, and the name.
+pub fn objective_name(expr: &Expr) -> Result<(bool, &str), Diagnostic> {
+    if let ExprKind::Field(base, name) = &expr.kind
+        && let ExprKind::Name(split) = &base.kind
+        && let "test" | "train" = split.as_str()
+    {
+        return Ok((split == "test", &name.name));
+    }
+    Err(error("E0307", "an objective names a part of the data and a reported value")
+        .at(expr.span, "here")
+        .help("for example `minimizing test.loss`, or `maximizing test.accuracy`"))
 }
 
 /// What is known before the step is elaborated.
@@ -221,9 +251,36 @@ impl Elab<'_> {
         Ok(Head { settings, schema, pipeline })
     }
 
+    /// By default the loss: of the test rows, if there are some.
+    fn judged_by(&mut self, train: &Train, schema: &Schema) -> R<Objective> {
+        let Some((maximize, expr)) = &train.objective else {
+            return Ok(Objective { test: schema.test_rows > 0, ..Objective::default() });
+        };
+        let (test, name) = objective_name(expr).map_err(|d| self.fail(d))?;
+        if test && schema.test_rows == 0 {
+            let d =
+                error("E0307", "the data has no test part").at(expr.span, "judged by it").at(train.data.span, "here");
+            return Err(self.fail(d.help("add a step such as `split(test = 0.2)`, or use `train.…`")));
+        }
+        Ok(Objective { maximize: *maximize, test, name: name.to_string() })
+    }
+
     fn settings(&mut self, train: &Train, schema: &Schema) -> R<Settings> {
-        const KNOWN: &[&str] = &["batch", "epochs", "steps", "seed", "shuffle"];
-        let mut s = Settings { batch: Some(32), epochs: 1, steps: None, seed: 0, shuffle: true };
+        const KNOWN: &[&str] = &[
+            "batch",
+            "epochs",
+            "steps",
+            "seed",
+            "shuffle",
+            "patience",
+            "min_delta",
+            "restore_best",
+            "plateau",
+            "keep_best",
+            "keep_last",
+        ];
+        let control = Control { objective: self.judged_by(train, schema)?, ..Control::default() };
+        let mut s = Settings { batch: Some(32), epochs: 1, steps: None, seed: 0, shuffle: true, control };
         let mut epochs_given = false;
         for (name, expr) in &train.settings {
             let value = self.expr(expr)?;
@@ -245,9 +302,18 @@ impl Elab<'_> {
                 ("steps", Value::Int(n)) if n >= 0 => s.steps = Some(n as usize),
                 ("seed", Value::Int(n)) if n >= 0 => s.seed = n as u64,
                 ("shuffle", Value::Bool(b)) => s.shuffle = b,
+                ("patience", Value::Int(n)) if n > 0 => s.control.patience = Some(n as usize),
+                ("plateau", Value::Int(n)) if n > 0 => s.control.plateau = n as usize,
+                ("keep_last", Value::Int(n)) if n > 0 => s.control.keep_last = Some(n as usize),
+                ("keep_best", Value::Bool(b)) => s.control.keep_best = b,
+                ("restore_best", Value::Bool(b)) => s.control.restore_best = b,
+                ("min_delta", Value::Int(n)) if n >= 0 => s.control.min_delta = n as f64,
+                ("min_delta", Value::Float(d)) if d >= 0.0 && d.is_finite() => s.control.min_delta = d,
                 (known, other) if KNOWN.contains(&known) => {
                     let wanted = match known {
-                        "shuffle" => "true or false",
+                        "shuffle" | "keep_best" | "restore_best" => "true or false",
+                        "patience" | "plateau" | "keep_last" => "a positive integer",
+                        "min_delta" => "a number that is not negative",
                         "batch" => "a positive integer or 'all'",
                         _ => "an integer that is not negative",
                     };
