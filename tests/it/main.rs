@@ -4,6 +4,7 @@
 //! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
 mod bad;
+mod checkpoints;
 mod cli;
 mod counts;
 mod docs;

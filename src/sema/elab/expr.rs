@@ -145,7 +145,7 @@ impl Elab<'_> {
                 None => Err(self.fail(
                     error("E0201", format!("there is no reduction 'all.{}'", name.name))
                         .at(name.span, "unknown")
-                        .note("over all tensors: all.sum, all.mean, all.max, all.min, all.norm"),
+                        .note("over all tensors: all.sum, all.mean, all.max, all.min, all.norm; in a metric: all.rows"),
                 )),
             },
             Value::Instance(instance) => {

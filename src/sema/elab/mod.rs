@@ -16,6 +16,7 @@ mod group;
 mod index;
 pub mod ops;
 mod optimizer;
+mod pass;
 mod rule;
 mod state;
 mod stmt;
@@ -172,6 +173,8 @@ pub struct Elab<'a> {
     pub loads: Vec<super::program::Load>,
     pub layers: Vec<super::program::LayerRow>,
     pub reports: Vec<(super::program::Report, NodeId)>,
+    /// What metrics keep until the end of the pass.
+    pub pass: pass::Context,
     /// Set while an optimizer's rule runs once for a whole group.
     pub flat: Option<FlatGroup>,
     /// Set while a rule runs for one tensor: its shape, and what tells its states apart (`/net.fc.w`).
@@ -216,6 +219,7 @@ impl<'a> Elab<'a> {
             loads: vec![],
             layers: vec![],
             reports: vec![],
+            pass: pass::Context::default(),
             flat: None,
             update_shape: None,
             update_suffix: String::new(),

@@ -81,6 +81,9 @@ pub fn program(
         source.has_eval = true;
         source.build(rows, false)?;
     }
+    if !elab.pass.columns.is_empty() {
+        source.pass(rows)?;
+    }
     if elab.diags.iter().any(Diagnostic::is_error) {
         return Err(elab.diags);
     }
@@ -192,6 +195,20 @@ impl GraphSource for TrainSource {
 
     fn eval(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>> {
         self.build(rows, false)
+    }
+
+    fn pass(&self, rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        let mut elab = Elab::new(&self.modules, &self.sources, DType::F64);
+        elab.pass.rows = rows;
+        let frame = elab.train_frame(format!("train {}", self.train.name.name));
+        elab.frames.push(frame);
+        let mut known = |_: &Pipeline| Ok(self.schema.clone());
+        let head = elab.train_head(&self.train, &self.overrides, &mut known);
+        // The batch of the step matters as little as its float: what is reported depends on neither.
+        let graph = head
+            .and_then(|_| elab.step_body(&self.train, &self.schema, 1))
+            .and_then(|()| if elab.pass.columns.is_empty() { Ok(None) } else { elab.pass_graph().map(Some) });
+        graph.map_err(|_| elab.diags)
     }
 
     fn weights(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
@@ -341,6 +358,14 @@ impl Elab<'_> {
 
     /// The step's graph for a number of rows, with arenas in place of single parameters.
     fn train_body(&mut self, train: &Train, schema: &Schema, rows: usize, training: bool) -> R<Built> {
+        self.pass.rows = if training { schema.train_rows } else { schema.test_rows };
+        self.step_body(train, schema, rows)?;
+        self.finish_step(training)
+    }
+
+    /// The step's statements for a number of rows.
+    fn step_body(&mut self, train: &Train, schema: &Schema, rows: usize) -> R<()> {
+        self.pass.batch = rows;
         let Some(step) = &train.step else {
             return Err(self.fail(
                 error("E0301", format!("train '{}' has no step", train.name.name))
@@ -377,10 +402,7 @@ impl Elab<'_> {
             ));
         }
         body?;
-        if failed {
-            return Err(super::Failed::Reported);
-        }
-        self.finish_step(training)
+        if failed { Err(super::Failed::Reported) } else { Ok(()) }
     }
 
     /// Gradients, updates and outputs; then arenas.
@@ -389,6 +411,8 @@ impl Elab<'_> {
         if !training && self.has_eval {
             self.evaluation_parameters(&mut steps)?;
         }
+        let losses: Vec<_> = steps.iter().map(|s| (s.loss, s.loss_span)).collect();
+        self.check_pass(&losses)?;
         let groups: Vec<GroupSpec> = steps.iter().flat_map(|s| s.groups.clone()).collect();
         let mut arenas = vec![];
         if training {
@@ -404,9 +428,13 @@ impl Elab<'_> {
             self.graph.add_output(name, step.loss, kind);
         }
         for (report, node) in self.reports.clone() {
-            if training || !report.train_only {
+            if (training || !report.train_only) && !self.needs_the_pass(node) {
                 self.graph.add_output(report.name, node, OutputKind::Report);
             }
+        }
+        for k in 0..self.pass.columns.len() {
+            let (batch, name) = (self.pass.columns[k].batch, format!("rows.{k:03}"));
+            self.graph.add_output(name, batch, OutputKind::Rows);
         }
         self.state_outputs(training);
         for (spec, new) in arenas {
@@ -414,7 +442,7 @@ impl Elab<'_> {
             self.graph.add_output(spec.buffer(), new, OutputKind::Update(usize::MAX));
         }
         let buffers = self.buffers(&groups);
-        let graph = self.with_arenas(&groups);
+        let graph = self.without_pass(self.with_arenas(&groups));
         Ok(Built { graph, groups, buffers })
     }
 
