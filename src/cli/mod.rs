@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod doc;
 mod eval;
+mod experiment;
 mod explain;
 mod ir;
 mod output;

@@ -1,9 +1,11 @@
 //! `optc run FILE`
 
-use super::{DONE, Status, USAGE, WRONG, args, output, progress, table};
+use super::{DONE, Status, USAGE, WRONG, args, experiment, output, progress, table};
 use crate::driver::{self, Experiment, Job, Request, Session};
+use crate::experiment::compare::{Comparison, Variant};
+use crate::experiment::lr_range::{self, Range};
+use crate::experiment::sweep::{Setup, Sweep};
 use crate::ir::DType;
-use crate::train::compare::{Comparison, Variant};
 use crate::train::metrics::number;
 use crate::train::{Engine, Failure, Summary, TrainOptions, folder, train};
 use serde_json::{Map, Value, json};
@@ -46,6 +48,10 @@ pub struct Args {
     /// Write a checkpoint every so many steps
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
     save_every: Option<u64>,
+    /// Train while the learning rate grows, and show where the loss falls (default: 1e-7..10)
+    #[arg(long, value_name = "LOW..HIGH", num_args = 0..=1, require_equals = true, value_parser = rates)]
+    #[arg(conflicts_with = "resume")]
+    lr_range: Option<Option<Range>>,
     /// After each step, look for values that are not finite
     #[arg(long)]
     check_nan: bool,
@@ -58,6 +64,17 @@ pub struct Args {
     /// Results as JSON: an object an epoch, and a last one
     #[arg(long)]
     json: bool,
+}
+
+/// The rates of `--lr-range`.
+const RANGE: Range = Range { low: 1e-7, high: 10.0, steps: 100 };
+
+fn rates(text: &str) -> Result<Range, String> {
+    let ends = text.split_once("..").and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
+    match ends {
+        Some((low, high)) if 0.0 < low && low < high && high < f64::INFINITY => Ok(Range { low, high, ..RANGE }),
+        _ => Err("expected two positive numbers, such as 1e-6..1".into()),
+    }
 }
 
 /// The folder below which runs are kept.
@@ -90,6 +107,10 @@ pub fn run(args: Args) -> Status {
     if args.resume.is_some() {
         repeat(&mut request, &out);
     }
+    if args.lr_range.is_some() && request.name.is_none() {
+        // A range test is of the training, also in a file that compares.
+        request.name = session.first_training().unwrap_or_default();
+    }
     let experiment = match session.experiment(&request) {
         Ok(experiment) => experiment,
         Err(problems) => {
@@ -113,8 +134,12 @@ pub fn run(args: Args) -> Status {
         interrupt,
     };
     let ended = match experiment {
-        Experiment::Train(job) => runner.single(&job),
+        Experiment::Train(job) => match args.lr_range {
+            Some(range) => runner.range(&job, range.unwrap_or(RANGE)),
+            None => runner.single(&job),
+        },
         Experiment::Compare { name, jobs } => runner.compare(&name, &jobs),
+        Experiment::Sweep(sweep) => runner.sweep(&sweep),
     };
     match ended {
         Ok(()) => DONE,
@@ -207,50 +232,110 @@ impl Runner<'_> {
 
     fn compare(&self, name: &str, jobs: &[Job]) -> Result<(), End> {
         let root = &self.out;
+        self.describe("compare", name)?;
         let first_seed = jobs.iter().filter_map(|j| j.seed).min().unwrap_or(0);
         let mut variants: Vec<Variant> = Vec::new();
+        let mut problem = None;
         for (index, job) in jobs.iter().enumerate() {
             // --seed moves the whole range of seeds.
             let moved = |s: u64| self.args.seed.map_or(s, |base| base.wrapping_add(s - first_seed));
             let seed = job.seed.map(moved).or(self.args.seed);
-            let out = root.join(format!("{:02}-{}", index + 1, slug(&job.label)));
-            let label = seed.map_or(job.label.clone(), |s| format!("{}, seed {s}", job.label));
-            let summary = self.train(job, &label, seed, out)?;
-            match variants.last_mut().filter(|v| v.label == job.label) {
-                Some(variant) => variant.runs.push(summary),
-                None => variants.push(Variant { label: job.label.clone(), runs: vec![summary] }),
+            let name = slug(&job.label);
+            let out = root.join(format!("{:02}-{}", index + 1, if name.is_empty() { "run" } else { &name }));
+            let fold = job.fold.map(|f| format!("fold {}/{}", f.index + 1, f.of));
+            let parts = [Some(job.label.clone()), seed.map(|s| format!("seed {s}")), fold];
+            let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+            if variants.last().is_none_or(|v| v.label != job.label) {
+                variants.push(Variant { label: job.label.clone(), ..Variant::default() });
+            }
+            let variant = variants.last_mut().expect("pushed above");
+            match self.train(job, &parts.join(", "), seed, out) {
+                Ok(summary) => variant.runs.push(summary),
+                // The other variants may do better.
+                Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603") => {
+                    output::diagnostics(&self.session.sources, &[(*why).clone()]);
+                    variant.diverged += 1;
+                    problem = Some(why);
+                }
+                Err(other) => return Err(other.into()),
             }
         }
-        let comparison = Comparison { name: name.to_string(), variants };
-        if self.args.json {
-            output::object(&comparison.to_json());
-        } else {
-            output::line(table::render(&comparison.table()).trim_end());
+        if let Some(why) = problem.filter(|_| variants.iter().all(|v| v.runs.is_empty())) {
+            return Err(Failure::Training(why).into());
         }
+        let objective = jobs.first().map(|j| j.program.settings.control.objective.clone()).unwrap_or_default();
+        experiment::compared(&Comparison { name: name.to_string(), objective, variants }, root, self.args.json);
         Ok(())
     }
 
+    fn sweep(&self, sweep: &Sweep) -> Result<(), End> {
+        self.describe("sweep", sweep.name())?;
+        let engine = driver::engine(self.args.engine.kind(), 1);
+        let setup = Setup {
+            out: self.out.clone(),
+            threads: self.threads,
+            engine: engine.as_ref(),
+            resume: self.args.resume.is_some(),
+            options: self.options("", None, None),
+            seed: self.args.seed,
+        };
+        if !self.args.quiet {
+            let (name, out) = (sweep.name(), self.out.display());
+            output::remark(&format!("{name}: {} trials, {} at a time; to {out}", sweep.count(), self.threads));
+        }
+        let trials = sweep.run(&setup, &mut |trial, best| {
+            if !self.args.quiet {
+                output::remark(&experiment::trial_line(sweep, trial, best));
+            }
+        })?;
+        experiment::swept(sweep, &trials, &self.out, &self.args.file, self.args.json);
+        Ok(())
+    }
+
+    fn range(&self, job: &Job, range: Range) -> Result<(), End> {
+        self.describe("lr_range", &job.program.name)?;
+        let seed = self.args.seed.unwrap_or(job.program.settings.seed);
+        let range = Range { steps: self.args.steps.unwrap_or(range.steps).max(2), ..range };
+        let (name, points) = lr_range::run(&job.program, self.engine.as_ref(), job.dataset.as_ref(), seed, range)?;
+        experiment::ranged(&name, &points, lr_range::advice(&points), &self.out, self.args.json);
+        Ok(())
+    }
+
+    /// The folder of several runs says how to repeat them, as that of one does.
+    fn describe(&self, kind: &str, name: &str) -> Result<(), Failure> {
+        let mut config = self.config("");
+        config.insert(kind.into(), json!(name));
+        Ok(folder::describe(&self.out, &Value::Object(config))?)
+    }
+
     fn train(&self, job: &Job, label: &str, seed: Option<u64>, out: PathBuf) -> Result<Summary, Failure> {
+        let options = self.options(label, seed, Some(out));
+        let mut progress = progress::Progress::new(self.args.quiet, self.args.json, label);
+        train(&job.program, self.engine.as_ref(), job.dataset.as_ref(), &options, &mut progress)
+    }
+
+    fn options(&self, label: &str, seed: Option<u64>, out: Option<PathBuf>) -> TrainOptions {
+        // Of several runs some may not have begun when the process ended.
+        let begun = |out: &PathBuf| *out == self.out || out.join("config.json").exists();
+        let resume = self.args.resume.is_some() && out.as_ref().is_some_and(begun);
         let mut search: Vec<PathBuf> = self.args.shape.data.iter().cloned().collect();
         search.extend(self.session.folder().map(Path::to_path_buf));
-        let options = TrainOptions {
+        TrainOptions {
             threads: self.threads,
             seed,
             steps: self.args.steps,
             epochs: self.args.epochs,
-            out: Some(out),
+            out,
             save_every: self.args.save_every.map(|n| n as usize),
             check_nan: self.args.check_nan,
             max_time: self.args.max_time,
-            resume: self.args.resume.is_some(),
+            resume,
             weights: self.args.weights.clone(),
             partial: self.args.partial,
             interrupt: Some(self.interrupt.clone()),
             search,
             config: self.config(label),
-        };
-        let mut progress = progress::Progress::new(self.args.quiet, self.args.json, label);
-        train(&job.program, self.engine.as_ref(), job.dataset.as_ref(), &options, &mut progress)
+        }
     }
 
     /// What the run's `config.json` says beside the program's settings.

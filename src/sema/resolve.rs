@@ -37,11 +37,6 @@ pub fn resolve(modules: &Modules) -> Vec<Diagnostic> {
                 ItemKind::Const(c) => walk.expr(&c.value),
                 ItemKind::Train(train) => walk.train(train),
                 ItemKind::Test(test) => walk.block(&test.body),
-                ItemKind::Sweep(sweep) => walk.diags.push(
-                    error("E0212", "'sweep' is not supported yet")
-                        .at(sweep.train.span, "a search over hyper-parameters")
-                        .help("`compare … over lr in [1e-3, 3e-3]` runs a list of values side by side"),
-                ),
                 _ => {}
             }
             diags.append(&mut walk.diags);

@@ -54,6 +54,14 @@ impl Folder {
     }
 }
 
+/// Makes a folder with a `config.json`, for several runs together.
+pub fn describe(path: &Path, config: &Value) -> Result<(), Diagnostic> {
+    let text = serde_json::to_string_pretty(config).expect("plain data");
+    let made = fs::create_dir_all(path);
+    let made = made.and_then(|()| write_whole(&path.join("config.json"), format!("{text}\n").as_bytes()));
+    made.map_err(|e| unwritable(path, e))
+}
+
 /// Removes what a killed run left half written.
 fn remove_halves(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

@@ -8,14 +8,13 @@
 //! * [`evaluate`]: the test part; [`pass`]: reports that need all rows of a pass
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
-//! * [`run`]: the loop itself; [`compare`]: tables over several runs
+//! * [`run`]: the loop itself
 //!
 //! Results depend on the program, its data and the seed, never on time or on the number of threads: a run that is
 //! interrupted and resumed ends with the same bits as one that was not.
 
 pub mod batches;
 pub mod checkpoint;
-pub mod compare;
 pub mod control;
 mod evaluate;
 pub mod folder;
@@ -46,6 +45,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use run::train;
+pub use start::layout;
+pub use stopped::is_rate;
 
 /// Makes graphs runnable: the code generator or the interpreter.
 pub trait Engine: Sync {

@@ -13,6 +13,7 @@ mod examples;
 mod gpt;
 mod language;
 mod library_rules;
+mod metrics;
 mod mutations;
 mod ops;
 mod ops_table;

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
-pub use train::{BuildOptions, TrainSource, program};
+pub use train::{BuildOptions, TrainSource, objective_name, program};
 pub use update::{GRADIENT, update_program};
 
 /// Why an expression has no value.
