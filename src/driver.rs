@@ -4,7 +4,7 @@
 //! text ─ sema::load ─▶ Modules ─ sema::program ─▶ Program ─ graphs.step ─▶ Graph ─ simplify ─ Compiled ─▶ Executable
 //! ```
 
-use crate::data;
+use crate::data::{self, Shelf};
 use crate::diag::{Diagnostic, error};
 pub use crate::experiment::Job;
 use crate::experiment::Maker;
@@ -194,8 +194,9 @@ impl Session {
         found.extend(sema::resolve::resolve(&modules));
         let request = Request::default();
         let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
+        let shelf = self.shelf(&request);
         let mut checked = |s: &mut Session, runs: Result<Runs, Vec<Diagnostic>>| {
-            let made = runs.and_then(|runs| s.first_programs(&modules, &runs, &request));
+            let made = runs.and_then(|runs| s.first_programs(&modules, &runs, &request, &shelf));
             made.map_err(|diags| found.extend(diags)).unwrap_or_default()
         };
         for name in names {
@@ -260,7 +261,8 @@ impl Session {
     pub fn experiment(&mut self, request: &Request) -> Result<Experiment, Vec<Diagnostic>> {
         let modules = self.load(false)?;
         let runs = Runs::choose(&modules, &self.sources, request.name.as_deref())?;
-        let maker = self.maker(&modules, &runs, request)?;
+        let shelf = self.shelf(request);
+        let maker = self.maker(&modules, &runs, request, &shelf)?;
         let name = runs.train.name.name.clone();
         let (variants, seeds, folds) = match runs.kind {
             runs::Kind::Train => (vec![Variant::default()], None, None),
@@ -277,7 +279,7 @@ impl Session {
                 for fold in runs::folds(folds) {
                     let made = self.timed("elaborate", |_| maker.program(&variant.overrides, fold));
                     let (program, pipeline) = made?;
-                    let dataset = self.timed("data", |_| maker.data(pipeline))?;
+                    let dataset = self.timed("data", |_| maker.data(&pipeline))?;
                     let seed = seeds.map(|_| program.settings.seed.wrapping_add(index));
                     jobs.push(Job { label: variant.label.clone(), seed, fold, program, dataset });
                 }
@@ -290,19 +292,27 @@ impl Session {
         }
     }
 
-    fn context(&self, request: &Request) -> data::Context {
-        data::Context { data_dir: request.data_dir.clone(), file_dir: self.folder.clone() }
+    /// Data that is read once.
+    fn shelf(&self, request: &Request) -> Arc<Shelf> {
+        let context = data::Context { data_dir: request.data_dir.clone(), file_dir: self.folder.clone() };
+        Arc::new(Shelf::new(context))
     }
 
     /// What makes the programs of these runs.
-    fn maker(&mut self, modules: &Arc<Modules>, runs: &Runs, request: &Request) -> Result<Maker, Vec<Diagnostic>> {
+    fn maker(
+        &mut self,
+        modules: &Arc<Modules>,
+        runs: &Runs,
+        request: &Request,
+        shelf: &Arc<Shelf>,
+    ) -> Result<Maker, Vec<Diagnostic>> {
         let mut sets = Vec::new();
         for (name, value) in &request.sets {
             let file = self.sources.add(format!("--set {name}"), value.as_str());
             sets.push((name.clone(), parse_expr(&self.sources, file)?));
         }
         let sources = Arc::new(self.sources.clone());
-        Ok(Maker::new(modules, &sources, &runs.train, request.float, self.context(request), sets))
+        Ok(Maker::new(modules, &sources, &runs.train, request.float, shelf, sets))
     }
 
     /// The programs that show what is wrong with an experiment: one for each variant, and for the ends of each range.
@@ -311,8 +321,9 @@ impl Session {
         modules: &Arc<Modules>,
         runs: &Runs,
         request: &Request,
+        shelf: &Arc<Shelf>,
     ) -> Result<Vec<Program>, Vec<Diagnostic>> {
-        let maker = self.maker(modules, runs, request)?;
+        let maker = self.maker(modules, runs, request, shelf)?;
         let (choices, fold) = match &runs.kind {
             runs::Kind::Train => (vec![vec![]], None),
             runs::Kind::Compare { variants, folds, .. } => {

@@ -54,7 +54,7 @@ pub fn run(
         return Err(what.help("a rate is a number `lr` of the optimizer, as in `AdamW(lr = 1e-3)`").into());
     };
     let rows = program.schema.train_rows;
-    let layout = layout(program, seed)?;
+    let layout = layout(program, data, seed)?;
     let batch = layout.batch;
     let mut state = State::init(program, engine, seed)?;
     let graph = program.graphs.step(batch)?;

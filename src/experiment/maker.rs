@@ -1,14 +1,14 @@
 //! A program and its data for given hyper-parameters.
 
 use crate::data::spec::{Call, Pipeline, Value};
-use crate::data::{self, Context, Dataset};
+use crate::data::{self, Dataset, Shelf};
 use crate::diag::Diagnostic;
 use crate::ir::DType;
 use crate::sema::program::Program;
 use crate::sema::{self, BuildOptions, Modules};
 use crate::source::SourceMap;
 use crate::syntax::ast::{Expr, Train};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A training run, ready to go.
 pub struct Job {
@@ -55,10 +55,9 @@ pub struct Maker {
     sources: Arc<SourceMap>,
     train: Train,
     float: DType,
-    context: Context,
+    shelf: Arc<Shelf>,
     /// `--set`: below what an experiment chooses.
     sets: Vec<(String, Expr)>,
-    opened: Mutex<Vec<(Pipeline, Arc<Dataset>)>>,
 }
 
 impl Maker {
@@ -67,11 +66,11 @@ impl Maker {
         sources: &Arc<SourceMap>,
         train: &Train,
         float: DType,
-        context: Context,
+        shelf: &Arc<Shelf>,
         sets: Vec<(String, Expr)>,
     ) -> Maker {
         let (modules, sources, train) = (modules.clone(), sources.clone(), train.clone());
-        Maker { modules, sources, train, float, context, sets, opened: Mutex::new(vec![]) }
+        Maker { modules, sources, train, float, shelf: shelf.clone(), sets }
     }
 
     pub fn name(&self) -> &str {
@@ -85,7 +84,7 @@ impl Maker {
         fold: Option<Fold>,
     ) -> Result<(Program, Pipeline), Vec<Diagnostic>> {
         let folded = |pipeline: &Pipeline| fold.map_or_else(|| pipeline.clone(), |fold| fold.of(pipeline));
-        let schema = |pipeline: &Pipeline| data::schema(&folded(pipeline), &self.context);
+        let schema = |pipeline: &Pipeline| self.shelf.schema(&folded(pipeline));
         let overrides = self.sets.iter().chain(overrides).cloned().collect();
         let options = BuildOptions { float: self.float, schema: &schema, overrides };
         let (program, pipeline) = sema::program(&self.modules, &self.sources, &self.train, &options)?;
@@ -93,14 +92,7 @@ impl Maker {
     }
 
     /// The data of a program.
-    pub fn data(&self, pipeline: Pipeline) -> Result<Arc<Dataset>, Vec<Diagnostic>> {
-        // Held while reading: another trial on the same data waits for it instead of reading it again.
-        let mut opened = self.opened.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some((_, dataset)) = opened.iter().find(|(known, _)| *known == pipeline) {
-            return Ok(dataset.clone());
-        }
-        let dataset = Arc::new(data::open(&pipeline, &self.context)?);
-        opened.push((pipeline, dataset.clone()));
-        Ok(dataset)
+    pub fn data(&self, pipeline: &Pipeline) -> Result<Arc<Dataset>, Vec<Diagnostic>> {
+        self.shelf.open(pipeline)
     }
 }

@@ -161,7 +161,7 @@ impl Sweep {
 
     fn job(&self, places: &[f64]) -> Result<Job, Vec<Diagnostic>> {
         let (program, pipeline) = self.maker.program(&overrides(&self.plan.space, places), None)?;
-        let dataset = self.maker.data(pipeline)?;
+        let dataset = self.maker.data(&pipeline)?;
         Ok(Job { label: String::new(), seed: None, fold: None, program, dataset })
     }
 

@@ -91,6 +91,8 @@ pub fn apply(op: &Op, args: &[&Value], ty: &Type) -> Value {
                 (x, y) => unreachable!("dot of {} and {}", x.ty(), y.ty()),
             }
         }
+        Op::Conv { part, window, groups } => super::window::conv(*part, window, *groups, args, ty),
+        Op::Pool { kind, window } => super::window::pool(*kind, window, args, ty),
         Op::Decompose(kind) => {
             let values: Vec<Vec<f64>> = args.iter().map(|a| a.to_f64s()).collect();
             let slices: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
@@ -103,6 +105,7 @@ pub fn apply(op: &Op, args: &[&Value], ty: &Type) -> Value {
             crate::linalg::apply(*kind, &slices, &shapes, &mut out);
             Value::from_f64s(ty, &out)
         }
+        Op::Scan(scan) => super::scan::scan(scan, args, ty),
         Op::SegmentReduce { kind, offsets } => map_number!(args[0], x => red::segment_reduce(x, *kind, offsets)),
         Op::SegmentBroadcast { offsets } => map_any!(args[0], x => red::segment_broadcast(x, offsets)),
     }

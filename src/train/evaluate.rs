@@ -23,7 +23,7 @@ pub struct Evaluation {
 impl Evaluation {
     pub fn new(program: &Program, engine: &dyn Engine, state: &State, batch: usize) -> Result<Evaluation, Failure> {
         let rows = program.schema.test_rows;
-        let layout = Layout { rows, batch: batch.min(rows), seed: 0, shuffle: false };
+        let layout = Layout { rows, batch: batch.min(rows), seed: 0, shuffle: false, varies: false };
         let graph = program.graphs.eval(layout.batch)?;
         let columns = column_types(program, &graph, layout.batch)?;
         let full = Stage::new(program, &graph, engine, state, &columns, layout.batch)?;

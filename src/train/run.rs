@@ -110,7 +110,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Trainer<'a>, Failure> {
         let started = Instant::now();
         let Start { resumed, seed, mut remarks } = start::find(program, options)?;
-        let layout = start::layout(program, seed)?;
+        let layout = start::layout(program, data, seed)?;
         let (steps_per_epoch, batch) = (layout.batches(), layout.batch);
 
         let clock = Instant::now();

@@ -3,7 +3,7 @@
 use super::batches::Layout;
 use super::checkpoint::{self, Found, Progress};
 use super::metrics::{Averages, number};
-use super::{Failure, Plan, TrainOptions};
+use super::{Failure, Plan, Rows, TrainOptions};
 use crate::diag::{Diagnostic, error};
 use crate::sema::program::Program;
 use serde_json::{Value, json};
@@ -101,18 +101,18 @@ pub fn same_reports(
 }
 
 /// How the rows of an epoch are cut into batches.
-pub fn layout(program: &Program, seed: u64) -> Result<Layout, Failure> {
+pub fn layout(program: &Program, data: &dyn Rows, seed: u64) -> Result<Layout, Failure> {
     let rows = program.schema.train_rows;
-    let shuffle = program.settings.shuffle;
+    let (shuffle, varies) = (program.settings.shuffle, data.varies());
     match program.settings.batch {
         _ if rows == 0 => Err(error("E0303", "there is no row to train on").into()),
-        None => Ok(Layout { rows, batch: rows, seed, shuffle: false }),
+        None => Ok(Layout { rows, batch: rows, seed, shuffle: false, varies }),
         Some(batch) if batch > rows => {
             let what =
                 error("E0303", format!("a batch of {batch} is larger than the {rows} rows of the training part"));
             Err(what.help(format!("use 'batch = {rows}' or less")).into())
         }
-        Some(batch) => Ok(Layout { rows, batch: batch.max(1), seed, shuffle }),
+        Some(batch) => Ok(Layout { rows, batch: batch.max(1), seed, shuffle, varies }),
     }
 }
 

@@ -6,7 +6,10 @@
 mod elementwise;
 mod linear;
 mod reduce;
+mod scan;
+mod scan_sums;
 mod segment;
+mod window;
 
 use crate::diag::{self, Diagnostic};
 use crate::ir::build::Builder;
@@ -65,6 +68,8 @@ pub fn vjp(b: &mut Builder, id: NodeId, node: &Node, ct: NodeId, needs: &[bool])
         Op::Dot { lhs_batch, rhs_batch, lhs_contract, rhs_contract } => {
             Ok(linear::dot(b, &rule, [lhs_batch, rhs_batch], [lhs_contract, rhs_contract]))
         }
+        Op::Conv { part, window, groups } => Ok(window::conv(b, &rule, *part, window, *groups)),
+        Op::Pool { kind, window } => Ok(window::pool(b, &rule, *kind, window)),
 
         Op::Reduce { kind, axes } => one(reduce::reduce(b, &rule, *kind, axes)),
         Op::Cumulative { kind: ReduceKind::Sum, axis, reverse } => {
@@ -81,6 +86,8 @@ pub fn vjp(b: &mut Builder, id: NodeId, node: &Node, ct: NodeId, needs: &[bool])
             let op = Op::SegmentReduce { kind: ReduceKind::Sum, offsets: offsets.clone() };
             one(b.push(op, &[ct], Default::default()))
         }
+
+        Op::Scan(scan) => scan::scan(b, &rule, scan),
 
         // Without float operands or results, or flat: the sweep never asks.
         Op::Input(_)

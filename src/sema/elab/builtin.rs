@@ -20,6 +20,13 @@ pub struct Taker {
     span: Span,
 }
 
+impl Taker {
+    /// The name of the argument that is taken next.
+    pub(super) fn next_name(&self) -> &'static str {
+        self.names[self.next]
+    }
+}
+
 impl Elab<'_> {
     /// Pairs the arguments with the primitive's parameter names.
     pub fn take(
@@ -60,12 +67,12 @@ impl Elab<'_> {
         Ok(Taker { builtin, args: bound, names, next: 0, span })
     }
 
-    fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
+    pub(super) fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
         taker.next += 1;
         taker.args[taker.next - 1].take()
     }
 
-    fn required(&mut self, taker: &mut Taker) -> R<Operand> {
+    pub(super) fn required(&mut self, taker: &mut Taker) -> R<Operand> {
         match self.optional(taker) {
             Some(Argument { value: Value::Poison, .. }) => Err(Failed::Reported),
             Some(arg) => Ok(Operand { value: arg.value, span: arg.span }),
@@ -92,7 +99,7 @@ impl Elab<'_> {
         Ok((ints, x.span))
     }
 
-    fn int_list(&mut self, x: &Operand) -> R<Vec<i64>> {
+    pub(super) fn int_list(&mut self, x: &Operand) -> R<Vec<i64>> {
         let one = |v: &Value| match v {
             Value::Int(v) => Some(*v),
             Value::Float(v) if v.fract() == 0.0 && v.abs() < 9e15 => Some(*v as i64),
@@ -205,6 +212,8 @@ impl Elab<'_> {
             Builtin::AllRows => self.all_rows(args, span),
             Builtin::GroupReduce(_) | Builtin::GroupMean | Builtin::GroupNorm => self.group_reduce(b, args, span),
             Builtin::GradAt | Builtin::LossAt | Builtin::Hvp => self.second_order(b, args, span),
+            Builtin::Grad => self.grad(args, span),
+            Builtin::Einsum => self.einsum(args, span),
             Builtin::Decompose(kind) => self.decompose(b, kind, args, span),
             Builtin::Arg(kind) => self.arg_reduce(b, kind, args, span),
             Builtin::Cumulative(kind) => {
@@ -244,6 +253,8 @@ impl Elab<'_> {
                 let axis = self.one_axis(axis, rank, Some(0), span)?;
                 self.push(Op::ScatterAdd { axis }, &[x, index, u], span)
             }
+            Builtin::Conv { transposed } => self.conv(b, transposed, args, span),
+            Builtin::Window(kind) => self.window(b, kind, args, span),
             Builtin::Reshape => self.reshape(args, span),
             Builtin::Transpose => self.transpose(args, span),
             Builtin::Broadcast => {
@@ -293,6 +304,11 @@ impl Elab<'_> {
                 Ok(if b == Builtin::Rank { Value::Int(shape.len() as i64) } else { Value::shape(&shape) })
             }
             Builtin::Size => self.size(args, span),
+            Builtin::IsInt => {
+                let mut t = self.take(b, args, &["x"], span)?;
+                let (x, _) = self.required_tensor(&mut t)?;
+                Ok(Value::Bool(self.graph.dtype(x.node) == DType::I32))
+            }
             Builtin::RandomUnit => {
                 let mut t = self.take(b, args, &["shape"], span)?;
                 let (shape, layout) = match self.own_shape(&mut t) {
@@ -301,7 +317,8 @@ impl Elab<'_> {
                 };
                 let stream = self.random_stream();
                 let mut key = |name| self.shared_input(name, DType::I32, InputKind::Random, span);
-                let keys = [key("key0"), key("key1"), key("step")];
+                let mut keys = [key("key0"), key("key1"), key("step")];
+                keys[0] = self.key_of_step(keys[0], span);
                 let float = self.float;
                 let mut build = self.build(span);
                 let hint = Hint { dtype: None, shape: Some(shape) };

@@ -9,19 +9,25 @@ pub mod apply;
 mod builtin;
 mod data;
 mod dims;
+mod einsum;
 mod evaluate;
 mod expect;
 mod expr;
+mod gradient;
 mod group;
 mod index;
 pub mod ops;
 mod optimizer;
 mod pass;
+mod ranges;
 mod rule;
+mod scan;
+mod scan_body;
 mod state;
 mod stmt;
 mod train;
 mod update;
+mod window;
 
 use super::modules::{DefId, ModuleId, Modules};
 use super::value::{Instance, Layout, Tensor, Value};
@@ -196,6 +202,8 @@ pub struct Elab<'a> {
     pub inline_params: bool,
     named_inputs: HashMap<String, NodeId>,
     pub steps: Vec<train::Minimized>,
+    /// The step counters of the scans around, the outermost first.
+    pub scans: Vec<NodeId>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
 }
@@ -232,6 +240,7 @@ impl<'a> Elab<'a> {
             inline_params: false,
             named_inputs: HashMap::new(),
             steps: vec![],
+            scans: vec![],
             expectations: vec![],
         }
     }

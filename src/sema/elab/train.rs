@@ -11,6 +11,7 @@ use crate::sema::value::{Layout, Value};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{Expr, ExprKind, Train};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// One `minimize` of the step.
@@ -260,6 +261,9 @@ impl Elab<'_> {
                 return Err(super::Failed::Reported);
             }
         };
+        if self.local(&pipeline.name).is_none() {
+            self.define(&pipeline.name, Value::Data(Rc::new(schema.clone())));
+        }
         let settings = self.settings(train, &schema)?;
         for stmt in &train.lets {
             // A failed `let` poisons its name; the step is still checked.
@@ -360,6 +364,7 @@ impl Elab<'_> {
     fn train_body(&mut self, train: &Train, schema: &Schema, rows: usize, training: bool) -> R<Built> {
         self.pass.rows = if training { schema.train_rows } else { schema.test_rows };
         self.step_body(train, schema, rows)?;
+        self.check_indices(train, schema)?;
         self.finish_step(training)
     }
 
