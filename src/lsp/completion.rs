@@ -15,8 +15,8 @@ use std::collections::HashSet;
 
 /// Words with which a statement begins.
 const STATEMENTS: &[&str] = &[
-    "let", "param", "state", "if", "for", "minimize", "report", "observe", "expect", "then", "else", "with", "over", "and", "or", "not",
-    "true", "false",
+    "let", "param", "state", "if", "for", "minimize", "report", "observe", "expect", "then", "else", "with", "over",
+    "and", "or", "not", "true", "false",
 ];
 
 const SETTINGS: &[(&str, &str)] = &[
@@ -148,7 +148,8 @@ impl List<'_> {
             let default = param.default.as_ref().map(|d| format!(" = {}", self.analysis.sources.text(d.span)));
             let ty = param.ty.as_ref().map(|t| format!(": {}", self.analysis.sources.text(t.span)));
             let (ty, default) = (ty.unwrap_or_default(), default.unwrap_or_default());
-            argument.detail = Some(format!("{}{ty}{default}  ({} {})", param.name.name, def.kind.keyword(), def.name.name));
+            argument.detail =
+                Some(format!("{}{ty}{default}  ({} {})", param.name.name, def.kind.keyword(), def.name.name));
             self.add('0', argument);
         }
     }
@@ -242,7 +243,13 @@ impl List<'_> {
             self.add(if matches!(id.module, ModuleId::User(_)) { '3' } else { '4' }, entry);
         }
         for name in Builtin::names() {
-            self.add('5', lsp::CompletionItem { detail: Some("primitive".into()), ..item(name, lsp::CompletionItemKind::FUNCTION) });
+            self.add(
+                '5',
+                lsp::CompletionItem {
+                    detail: Some("primitive".into()),
+                    ..item(name, lsp::CompletionItemKind::FUNCTION)
+                },
+            );
         }
         for name in NAMED_CONSTANTS.iter().map(|(name, _)| name).chain(super::index::WORDS) {
             self.add('5', item(*name, lsp::CompletionItemKind::CONSTANT));
@@ -277,7 +284,9 @@ impl List<'_> {
         let items = &self.analysis.modules.main().items;
         let last = items.iter().rfind(|item| matches!(item.kind, ItemKind::Use(_)));
         match last {
-            Some(item) => text[item.span.end as usize..].find('\n').map_or(text.len(), |n| item.span.end as usize + n + 1),
+            Some(item) => {
+                text[item.span.end as usize..].find('\n').map_or(text.len(), |n| item.span.end as usize + n + 1)
+            }
             None => 0,
         }
     }

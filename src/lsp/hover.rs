@@ -43,7 +43,11 @@ fn of_name(analysis: &Analysis, occurrence: &Occurrence) -> String {
 }
 
 fn typed(name: &str, types: &[String]) -> String {
-    types.iter().map(|ty| if ty.contains(" = ") { format!("{name}: {ty}") } else { format!("{name}: {ty}") }).collect::<Vec<_>>().join("\n")
+    types
+        .iter()
+        .map(|ty| if ty.contains(" = ") { format!("{name}: {ty}") } else { format!("{name}: {ty}") })
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The types at this place; of a declaration, those of its value or of its first use.

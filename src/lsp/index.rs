@@ -4,8 +4,8 @@ use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
 use crate::sema::modules::{DefId, Global, ModuleId, Modules};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{
-    Arg, Block, Decl, Def, DimExpr, Experiment, Expr, ExprKind, Ident, IndexItem, Item, ItemKind, Param, Stmt, StmtKind, Train,
-    TypeExpr, Use,
+    Arg, Block, Decl, Def, DimExpr, Experiment, Expr, ExprKind, Ident, IndexItem, Item, ItemKind, Param, Stmt,
+    StmtKind, Train, TypeExpr, Use,
 };
 use crate::syntax::name_in;
 
@@ -113,7 +113,8 @@ impl Index {
 pub fn index(modules: &Modules, sources: &SourceMap) -> Index {
     let module = modules.main();
     let end = sources.file(module.file).text.len() as u32;
-    let mut walk = Walk { modules, sources, module: modules.main_id(), out: Index::default(), scopes: vec![(end, vec![])] };
+    let mut walk =
+        Walk { modules, sources, module: modules.main_id(), out: Index::default(), scopes: vec![(end, vec![])] };
     // Data sets and trainings are known in the whole file.
     for item in &module.items {
         match &item.kind {
@@ -236,7 +237,9 @@ impl Walk<'_> {
 
     fn dims(&mut self, e: &Expr) {
         match &e.kind {
-            ExprKind::Name(name) if name.chars().next().is_some_and(char::is_uppercase) && self.find(name).is_none() => {
+            ExprKind::Name(name)
+                if name.chars().next().is_some_and(char::is_uppercase) && self.find(name).is_none() =>
+            {
                 let span = name_in(self.sources, e.span, name);
                 let ident = Ident { name: name.clone(), span };
                 self.define(&ident, LocalKind::Dim, span, span.end);
@@ -379,7 +382,10 @@ impl Walk<'_> {
     }
 
     fn find(&self, name: &str) -> Option<Span> {
-        self.scopes.iter().rev().find_map(|(_, names)| names.iter().rev().find(|(n, _)| n == name).map(|(_, span)| *span))
+        self.scopes
+            .iter()
+            .rev()
+            .find_map(|(_, names)| names.iter().rev().find(|(n, _)| n == name).map(|(_, span)| *span))
     }
 
     fn name(&mut self, name: &str, span: Span) {

@@ -17,6 +17,8 @@ pub enum Builtin {
     GroupReduce(ReduceKind),
     GroupMean,
     GroupNorm,
+    /// `all.rows(x)` in a metric: the rows of all batches of the pass.
+    AllRows,
     /// `grad_at(theta + e)`: the gradient of what is minimized at another point.
     GradAt,
     /// `loss_at(theta - lr*g)`: the value of what is minimized at another point.
@@ -122,6 +124,7 @@ const TABLE: &[(&str, Builtin)] = &[
     ("all.min", Builtin::GroupReduce(ReduceKind::Min)),
     ("all.mean", Builtin::GroupMean),
     ("all.norm", Builtin::GroupNorm),
+    ("all.rows", Builtin::AllRows),
     ("eigh", Builtin::Decompose(Decomposition::Eigh)),
     ("orthonormal", Builtin::Decompose(Decomposition::Orthonormal)),
     ("cholesky", Builtin::Decompose(Decomposition::Cholesky)),
