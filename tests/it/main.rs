@@ -5,6 +5,7 @@
 
 mod bad;
 mod cli;
+mod cnn;
 mod counts;
 mod docs;
 mod engine;
