@@ -199,17 +199,20 @@ impl Session {
         let whole = !found.iter().any(Diagnostic::is_error);
         found.extend(sema::resolve::resolve(&modules));
         let request = Request::default();
+        let shelf = data::Shelf::new(self.context(&request));
         let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
         for name in names {
             let run = Runs::of_train(&modules, &name);
-            match run.and_then(|runs| self.programs(&modules, runs, &request)) {
+            match run.and_then(|runs| self.programs(&modules, runs, &request, &shelf)) {
                 Ok(made) => self.tables.extend(made.iter().filter_map(|m| rules_table(&m.program))),
                 Err(diags) => found.extend(diags),
             }
         }
         for index in 0..modules.compares().count() {
             let runs = Runs::of_compare(&modules, index);
-            found.extend(runs.and_then(|runs| self.programs(&modules, runs, &request)).err().unwrap_or_default());
+            found.extend(
+                runs.and_then(|runs| self.programs(&modules, runs, &request, &shelf)).err().unwrap_or_default(),
+            );
         }
         // A rule that is wrong is not also unwise.
         if !found.iter().any(Diagnostic::is_error) {
@@ -238,21 +241,11 @@ impl Session {
         let modules = self.load(false)?;
         let runs = Runs::choose(&modules, request.name.as_deref())?;
         let compared = runs.compared.then(|| runs.train.name.name.clone());
-        let programs = self.programs(&modules, runs, request)?;
-        let context = self.context(request);
-        let mut opened: Vec<(Pipeline, Arc<Dataset>)> = Vec::new();
+        let shelf = data::Shelf::new(self.context(request));
+        let programs = self.programs(&modules, runs, request, &shelf)?;
         let mut jobs = Vec::new();
         for made in programs {
-            let known = opened.iter().find(|(pipeline, _)| *pipeline == made.pipeline);
-            let dataset = match known {
-                Some((_, dataset)) => dataset.clone(),
-                None => {
-                    let read = self.timed("data", |_| data::open(&made.pipeline, &context))?;
-                    let dataset = Arc::new(read);
-                    opened.push((made.pipeline, dataset.clone()));
-                    dataset
-                }
-            };
+            let dataset = self.timed("data", |_| shelf.open(&made.pipeline))?;
             jobs.push(Job { label: made.label, seed: made.seed, program: made.program, dataset });
         }
         match (compared, jobs.pop()) {
@@ -272,14 +265,14 @@ impl Session {
         modules: &Arc<Modules>,
         runs: Runs,
         request: &Request,
+        shelf: &data::Shelf,
     ) -> Result<Vec<Made>, Vec<Diagnostic>> {
         let mut sets = Vec::new();
         for (name, value) in &request.sets {
             let file = self.sources.add(format!("--set {name}"), value.as_str());
             sets.push((name.clone(), parse_expr(&self.sources, file)?));
         }
-        let context = self.context(request);
-        let schema = |pipeline: &Pipeline| data::schema(pipeline, &context);
+        let schema = |pipeline: &Pipeline| shelf.schema(pipeline);
         let sources = Arc::new(self.sources.clone());
         let mut made = Vec::new();
         for variant in runs.variants {

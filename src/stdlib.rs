@@ -25,6 +25,7 @@ pub const MODULES: &[(&str, &str)] = library![
     "layers/attention",
     "layers/positions",
     "layers/transformer",
+    "layers/recurrent",
     "losses",
     "metrics",
     "schedules",

@@ -17,6 +17,13 @@ pub fn split(call: &Call, table: &mut Table) -> Fallible<()> {
                 .help("leave out this step, or the test part of the source"),
         ]);
     }
+    if table.columns.iter().any(|column| column.varies()) {
+        return Err(vec![
+            error("E0409", "windows that lie anywhere cannot be split")
+                .at(call.span, "a train window may lie over a test window")
+                .help("the source splits a text by position: text(…, test = 0.2)"),
+        ]);
+    }
     let ways: Vec<_> = ["test", "every", "last"].into_iter().filter_map(|name| args.get(name)).collect();
     if let [_, second, ..] = ways[..] {
         return Err(vec![bad(second, "'split' takes one of 'test', 'every' and 'last'", "a second way to split")]);

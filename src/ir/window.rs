@@ -164,6 +164,11 @@ impl Grid {
         self.image.iter().product()
     }
 
+    /// Whether the windows are the elements of the image, in order.
+    pub fn is_plain(&self) -> bool {
+        self.size == [1; 3] && self.positions == self.image && self.low == [0; 3] && self.stride == [1; 3]
+    }
+
     /// Where element `k` of the window at `position` lies along an axis; `None` outside of the image.
     pub fn place(&self, axis: usize, position: usize, k: usize) -> Option<usize> {
         let place = (position * self.stride[axis] + k * self.dilation[axis]).checked_sub(self.low[axis])?;

@@ -29,6 +29,8 @@ pub enum Builtin {
     Einsum,
     /// `eigh(a)` gives (values, vectors); `orthonormal(a)`, `cholesky(a)`, `solve(a, b)`
     Decompose(Decomposition),
+    /// `scaled_attention(q, k, v, mask, heads = 1, groups = heads, scale, causal = false)`
+    Attention,
     /// `argmax(x, axis)`
     Arg(ArgKind),
     /// `cumsum(x, axis, reverse = false)`, `cumprod`, `cummax`, `cummin`
@@ -124,6 +126,7 @@ const TABLE: &[(&str, Builtin)] = &[
     ("orthonormal", Builtin::Decompose(Decomposition::Orthonormal)),
     ("cholesky", Builtin::Decompose(Decomposition::Cholesky)),
     ("solve", Builtin::Decompose(Decomposition::Solve)),
+    ("scaled_attention", Builtin::Attention),
     ("grad_at", Builtin::GradAt),
     ("loss_at", Builtin::LossAt),
     ("hvp", Builtin::Hvp),

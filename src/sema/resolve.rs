@@ -94,6 +94,8 @@ impl Walk<'_> {
 
     fn train(&mut self, train: &Train) {
         self.params(&train.hypers);
+        // Settings, `let`s and the step may ask what is known about the data.
+        self.define(if let ExprKind::Name(name) = &train.data.kind { name } else { "data" });
         for (_, value) in &train.settings {
             self.expr(value);
         }
@@ -247,6 +249,13 @@ impl Walk<'_> {
                 }
             }
             ExprKind::Field(base, _) => self.expr(base),
+            ExprKind::Scan(scan) => {
+                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
+                self.scopes.push(HashSet::new());
+                scan.items.iter().for_each(|(name, _)| self.define(&name.name));
+                self.stmts(&scan.body.stmts);
+                self.scopes.pop();
+            }
             ExprKind::If(cond, then, otherwise) => {
                 self.expr(cond);
                 self.block(then);

@@ -237,6 +237,14 @@ pub fn expr(e: &Expr) -> String {
             format!("{}[{}]", expr(base), items.iter().map(index).collect::<Vec<_>>().join(", "))
         }
         ExprKind::Field(base, name) => format!("{}.{}", expr(base), name.name),
+        ExprKind::Scan(scan) => {
+            let item = |sign: &str| {
+                let sign = sign.to_string();
+                move |(name, value): &(Ident, Expr)| format!("{}{sign}{}", name.name, expr(value))
+            };
+            let items = scan.items.iter().map(item(" in ")).chain(scan.settings.iter().map(item(" = ")));
+            format!("(scan {} {})", items.collect::<Vec<_>>().join(", "), inline(&scan.body))
+        }
         ExprKind::If(cond, then, otherwise) => {
             let otherwise = otherwise.as_ref().map_or(String::new(), |b| format!(" {}", inline(b)));
             format!("(if {} {}{otherwise})", expr(cond), inline(then))

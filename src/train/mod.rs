@@ -27,7 +27,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::data::{self, Dataset};
+use crate::data::{self, Dataset, Turn};
 use crate::diag::Diagnostic;
 use crate::ir::Graph;
 use crate::runtime::{Executable, Tensor};
@@ -48,14 +48,36 @@ pub trait Rows: Sync {
     /// Writes a column's value of each of `rows` (of the test part if `test`, else of the training part) into `out`,
     /// whose first axis counts them.
     fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor);
+
+    /// As `gather` for rows of the training part, in a training batch of an epoch: what is random about a row is drawn.
+    fn draw(&self, _turn: Turn, column: &str, rows: &[u32], out: &mut Tensor) {
+        self.gather(false, column, rows, out);
+    }
+
+    /// Whether a row may differ from epoch to epoch.
+    fn varies(&self) -> bool {
+        false
+    }
 }
 
 impl Rows for Dataset {
     fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor) {
-        let index = self.schema().columns.iter().position(|c| c.name == column);
-        let index = index.expect("the checker binds columns of the schema only");
-        Dataset::gather(self, if test { data::Split::Test } else { data::Split::Train }, index, rows, out);
+        let split = if test { data::Split::Test } else { data::Split::Train };
+        Dataset::gather(self, split, column_of(self, column), rows, out);
     }
+
+    fn draw(&self, turn: Turn, column: &str, rows: &[u32], out: &mut Tensor) {
+        Dataset::draw(self, turn, column_of(self, column), rows, out);
+    }
+
+    fn varies(&self) -> bool {
+        Dataset::varies(self)
+    }
+}
+
+fn column_of(data: &Dataset, name: &str) -> usize {
+    let index = data.schema().columns.iter().position(|c| c.name == name);
+    index.expect("the checker binds columns of the schema only")
 }
 
 /// What the command line may change about a run.

@@ -97,7 +97,7 @@ impl<'a> Trainer<'a> {
             (Some((_, progress)), _) => progress.seed,
             (None, seed) => seed.unwrap_or(program.settings.seed),
         };
-        let layout = layout_of(program, seed)?;
+        let layout = layout_of(program, data, seed)?;
         let (steps_per_epoch, batch) = (layout.batches(), layout.batch);
 
         let clock = Instant::now();
@@ -526,7 +526,7 @@ struct Evaluation {
 impl Evaluation {
     fn new(program: &Program, engine: &dyn Engine, state: &State, batch: usize) -> Result<Evaluation, Failure> {
         let rows = program.schema.test_rows;
-        let layout = Layout { rows, batch: batch.min(rows), seed: 0, shuffle: false };
+        let layout = Layout { rows, batch: batch.min(rows), seed: 0, shuffle: false, varies: false };
         let graph = program.graphs.eval(layout.batch)?;
         let columns = column_types(program, &graph, layout.batch)?;
         let full = Stage::new(program, &graph, engine, state, &columns, layout.batch)?;
@@ -560,18 +560,18 @@ impl Evaluation {
     }
 }
 
-fn layout_of(program: &Program, seed: u64) -> Result<Layout, Failure> {
+fn layout_of(program: &Program, data: &dyn Rows, seed: u64) -> Result<Layout, Failure> {
     let rows = program.schema.train_rows;
-    let shuffle = program.settings.shuffle;
+    let (shuffle, varies) = (program.settings.shuffle, data.varies());
     match program.settings.batch {
         _ if rows == 0 => Err(error("E0303", "there is no row to train on").into()),
-        None => Ok(Layout { rows, batch: rows, seed, shuffle: false }),
+        None => Ok(Layout { rows, batch: rows, seed, shuffle: false, varies }),
         Some(batch) if batch > rows => {
             let what =
                 error("E0303", format!("a batch of {batch} is larger than the {rows} rows of the training part"));
             Err(what.help(format!("use 'batch = {rows}' or less")).into())
         }
-        Some(batch) => Ok(Layout { rows, batch: batch.max(1), seed, shuffle }),
+        Some(batch) => Ok(Layout { rows, batch: batch.max(1), seed, shuffle, varies }),
     }
 }
 

@@ -7,6 +7,7 @@ mod bad;
 mod cli;
 mod cnn;
 mod counts;
+mod data;
 mod docs;
 mod engine;
 mod examples;

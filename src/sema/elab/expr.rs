@@ -34,6 +34,7 @@ impl Elab<'_> {
             }
             ExprKind::Field(base, name) => self.field(base, name, expr.span),
             ExprKind::If(cond, then, otherwise) => self.if_value(cond, then, otherwise.as_ref(), expr.span),
+            ExprKind::Scan(scan) => self.scan(scan, expr.span),
             ExprKind::Range(a, b) => {
                 let (a, b) = (self.static_int(a)?, self.static_int(b)?);
                 Ok(Value::Range(a, b))
@@ -147,6 +148,8 @@ impl Elab<'_> {
                 Ok(Value::Part(format!("{path}.{}", name.name).into()))
             }
             Value::Part(path) => Ok(Value::Part(format!("{path}.{}", name.name).into())),
+            Value::Data(schema) => self.data_field(schema, name),
+            Value::Column(schema, index) => self.column_field(&schema.columns[index], name),
             other => {
                 let found = self.type_text(&other);
                 Err(self.fail(

@@ -6,6 +6,7 @@
 //! all independent errors of a file appear in one run.
 
 pub mod apply;
+mod attention;
 mod builtin;
 mod data;
 mod dims;
@@ -18,7 +19,10 @@ mod group;
 mod index;
 pub mod ops;
 mod optimizer;
+mod ranges;
 mod rule;
+mod scan;
+mod scan_body;
 mod state;
 mod stmt;
 mod train;
@@ -196,6 +200,8 @@ pub struct Elab<'a> {
     pub inline_params: bool,
     named_inputs: HashMap<String, NodeId>,
     pub steps: Vec<train::Minimized>,
+    /// The step counters of the scans around, the outermost first.
+    pub scans: Vec<NodeId>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
 }
@@ -231,6 +237,7 @@ impl<'a> Elab<'a> {
             inline_params: false,
             named_inputs: HashMap::new(),
             steps: vec![],
+            scans: vec![],
             expectations: vec![],
         }
     }

@@ -11,6 +11,7 @@ use crate::sema::value::{Layout, Value};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{Expr, Train};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// One `minimize` of the step.
@@ -213,6 +214,9 @@ impl Elab<'_> {
                 return Err(super::Failed::Reported);
             }
         };
+        if self.local(&pipeline.name).is_none() {
+            self.define(&pipeline.name, Value::Data(Rc::new(schema.clone())));
+        }
         let settings = self.settings(train, &schema)?;
         for stmt in &train.lets {
             // A failed `let` poisons its name; the step is still checked.
@@ -314,6 +318,7 @@ impl Elab<'_> {
         if failed {
             return Err(super::Failed::Reported);
         }
+        self.check_indices(train, schema)?;
         self.finish_step(training)
     }
 
