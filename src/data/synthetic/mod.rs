@@ -4,14 +4,14 @@ mod digits;
 mod glyphs;
 mod linear;
 mod plane;
-mod tokens;
 mod sentences;
+mod tokens;
 
 pub use digits::digits;
 pub use linear::linear;
 pub use plane::{moons, spirals};
-pub use tokens::tokens;
 pub use sentences::sentences;
+pub use tokens::tokens;
 
 use super::args::{Args, Fallible, bad};
 use super::table::MOST_ROWS;
