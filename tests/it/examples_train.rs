@@ -73,7 +73,7 @@ fn losses(small: &Small, data: Option<&str>) -> Vec<f64> {
     assert!(out.status.success(), "{}:\n{stdout}\n{stderr}", small.name);
     std::fs::remove_dir_all(&folder).expect("the folder is still there");
     let rows = stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("a JSON object a line"));
-    rows.filter(|row| row.get("epoch").is_some()).filter_map(|row| row["train"]["loss"].as_f64()).collect()
+    rows.filter(|row| row["split"] == "train").filter_map(|row| row["loss"].as_f64()).collect()
 }
 
 fn trains(small: &Small, data: Option<&str>) {
