@@ -173,6 +173,7 @@ impl<'a> Line<'a> {
             let kind = match word {
                 "value" => OutputKind::Value,
                 "report" => OutputKind::Report,
+                "rows" => OutputKind::Rows,
                 "update" => OutputKind::Update(self.list(Line::number)?.first().copied().ok_or("an index")?),
                 _ => return Err(format!("'{word}' is no kind of output")),
             };

@@ -39,6 +39,7 @@ pub fn print(graph: &Graph, sources: Option<&SourceMap>) -> String {
         let kind = match output.kind {
             OutputKind::Value => "value".to_string(),
             OutputKind::Report => "report".to_string(),
+            OutputKind::Rows => "rows".to_string(),
             OutputKind::Update(input) => format!("update[{input}]"),
         };
         let _ = writeln!(out, "output {:?}: %{} {kind}", output.name, output.node.0);

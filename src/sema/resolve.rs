@@ -14,7 +14,7 @@ use crate::syntax::ast::{
 use std::collections::HashSet;
 
 /// Names that mean something everywhere.
-const WORDS: &[&str] = &["training", "all", "but_last", "loss", "in", "out"];
+const WORDS: &[&str] = &["training", "all", "but_last", "loss", "in", "out", "plateaus"];
 
 /// Errors after which the rest of a text is not looked at: nobody reads more, and hostile texts end soon.
 const MOST_ERRORS: usize = 50;
@@ -37,11 +37,6 @@ pub fn resolve(modules: &Modules) -> Vec<Diagnostic> {
                 ItemKind::Const(c) => walk.expr(&c.value),
                 ItemKind::Train(train) => walk.train(train),
                 ItemKind::Test(test) => walk.block(&test.body),
-                ItemKind::Sweep(sweep) => walk.diags.push(
-                    error("E0212", "'sweep' is not supported yet")
-                        .at(sweep.train.span, "a search over hyper-parameters")
-                        .help("`compare … over lr in [1e-3, 3e-3]` runs a list of values side by side"),
-                ),
                 _ => {}
             }
             diags.append(&mut walk.diags);

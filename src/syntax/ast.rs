@@ -217,6 +217,8 @@ pub struct Train {
     pub data: Expr,
     /// `batch = 128`
     pub settings: Vec<(Ident, Expr)>,
+    /// `minimizing test.loss`, `maximizing test.accuracy`: (maximize, expression).
+    pub objective: Option<(bool, Expr)>,
     /// `let net = Mlp(hidden)`, in order.
     pub lets: Vec<Stmt>,
     pub step: Option<Step>,

@@ -4,6 +4,7 @@
 //! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
 mod bad;
+mod checkpoints;
 mod cli;
 mod cnn;
 mod counts;
@@ -15,6 +16,7 @@ mod examples_train;
 mod gpt;
 mod language;
 mod library_rules;
+mod metrics;
 mod mutations;
 mod objectives;
 mod ops;

@@ -209,6 +209,7 @@ impl Elab<'_> {
                 self.select(c, x, y, span)
             }
             Builtin::Reduce(kind) => self.reduce(b, kind, args, span),
+            Builtin::AllRows => self.all_rows(args, span),
             Builtin::GroupReduce(_) | Builtin::GroupMean | Builtin::GroupNorm => self.group_reduce(b, args, span),
             Builtin::GradAt | Builtin::LossAt | Builtin::Hvp => self.second_order(b, args, span),
             Builtin::Grad => self.grad(args, span),

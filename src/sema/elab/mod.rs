@@ -19,6 +19,7 @@ mod group;
 mod index;
 pub mod ops;
 mod optimizer;
+mod pass;
 mod ranges;
 mod rule;
 mod scan;
@@ -43,7 +44,7 @@ use std::sync::Arc;
 
 pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
-pub use train::{BuildOptions, TrainSource, program};
+pub use train::{BuildOptions, TrainSource, objective_name, program, program_recorded};
 pub use update::{GRADIENT, update_program};
 
 /// Why an expression has no value.
@@ -179,6 +180,8 @@ pub struct Elab<'a> {
     pub loads: Vec<super::program::Load>,
     pub layers: Vec<super::program::LayerRow>,
     pub reports: Vec<(super::program::Report, NodeId)>,
+    /// What metrics keep until the end of the pass.
+    pub pass: pass::Context,
     /// Set while an optimizer's rule runs once for a whole group.
     pub flat: Option<FlatGroup>,
     /// Set while a rule runs for one tensor: its shape, and what tells its states apart (`/net.fc.w`).
@@ -204,6 +207,8 @@ pub struct Elab<'a> {
     pub scans: Vec<NodeId>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
+    /// Where the types of expressions are written down, if they are.
+    pub record: Option<super::record::Shared>,
 }
 
 /// Calls deeper than this are a recursion that does not end: definitions are instantiated, not called.
@@ -225,6 +230,7 @@ impl<'a> Elab<'a> {
             loads: vec![],
             layers: vec![],
             reports: vec![],
+            pass: pass::Context::default(),
             flat: None,
             update_shape: None,
             update_suffix: String::new(),
@@ -239,6 +245,7 @@ impl<'a> Elab<'a> {
             steps: vec![],
             scans: vec![],
             expectations: vec![],
+            record: None,
         }
     }
 
