@@ -6,11 +6,13 @@
 mod check;
 mod checkpoints;
 mod cli;
+mod cnn;
 mod counts;
 mod data;
 mod docs;
 mod engine;
 mod examples;
+mod examples_train;
 mod gpt;
 mod language;
 mod library_rules;
