@@ -20,6 +20,7 @@ mod optimizers;
 mod reference;
 mod rules;
 mod run;
+mod scan;
 mod stdlib;
 mod support;
 mod training;

@@ -29,7 +29,7 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
     match op {
         "conv1d" | "conv2d" | "conv_transpose2d" | "graph_cnn" => Some(Entry::Missing(NO_CONVOLUTION)),
         "avg_pool2d" | "max_pool1d" | "max_pool2d" | "adaptive_avg_pool2d" => Some(Entry::Missing(NO_POOLING)),
-        "ctc" => Some(Entry::Missing("needs a loop over time, which the language does not have yet")),
+        "ctc" => text("ctc(transpose(logits, [1, 0, 2]), target)"),
         "graph_fan_out" => Some(Entry::Missing("the file does not record its formula")),
 
         // Elementwise
@@ -188,12 +188,11 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
         "cosine_embedding_loss" => text("cosine_embedding(a, b, t, margin = 0.2)"),
 
         // Cells and whole networks
-        "rnn_cell" => text("tanh(linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh))"),
-        "gru_cell" => text("gru_cell(x, h, w_ih, w_hh, b_ih, b_hh)"),
+        "rnn_cell" => text("rnn_cell(x, h, transpose(w_ih), transpose(w_hh), b_ih + b_hh)"),
+        "gru_cell" => text("gru_of_rows(x, h, w_ih, w_hh, b_ih, b_hh)"),
         "lstm_cell" => {
-            let gates = "lstm_gates(x, h, w_ih, w_hh, b_ih, b_hh)";
-            let cell = format!("lstm_next_cell({gates}, c)");
-            Some(Entry::Expressions(vec![("h_new", format!("lstm_next_hidden({gates}, {cell})")), ("c_new", cell)]))
+            let part = |k: usize| format!("lstm_of_rows(x, h, c, w_ih, w_hh, b_ih, b_hh, part = {k})");
+            Some(Entry::Expressions(vec![("h_new", part(0)), ("c_new", part(1))]))
         }
         "lstm_sequence" => text("lstm_sequence(x, w_ih, w_hh, b_ih, b_hh)"),
         "graph_mlp" => text("cross_entropy(residual_mlp(x, w1, b1, w2, b2, w3, b3), target)"),
