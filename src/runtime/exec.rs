@@ -79,7 +79,12 @@ enum Instr {
 pub struct Instruction {
     pub name: String,
     pub span: Span,
+    /// Of one run.
     pub bytes: usize,
+    /// Multiplications and additions of one run, of products only.
+    pub flops: f64,
+    /// Runs in one run of the program: more than one inside loops.
+    pub runs: usize,
 }
 
 /// A pointer that depends on the caller's tensors.
@@ -220,6 +225,15 @@ impl Compiled {
     pub fn result_types(&self) -> &[Type] {
         &self.result_types
     }
+}
+
+/// Multiplications and additions of a product.
+fn product_flops(graph: &Graph, id: NodeId) -> f64 {
+    let node = graph.node(id);
+    let Op::Dot { lhs_contract, .. } = &node.op else { return 0.0 };
+    let lhs = graph.shape(node.args[0]);
+    let depth: usize = lhs_contract.iter().map(|axis| lhs[*axis]).product();
+    2.0 * node.ty.elements() as f64 * depth as f64
 }
 
 fn failed(error: codegen::CodegenError) -> Diagnostic {
@@ -369,32 +383,95 @@ impl Compiled {
     pub fn run_timed(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor], times: &mut [Duration]) {
         self.bind(inputs, results);
         let _flushed = Flushed::new();
-        for (instr, time) in self.instrs.iter().zip(times) {
-            let start = Instant::now();
-            // SAFETY: as in `run`.
-            unsafe { self.execute(instr) };
-            *time += start.elapsed();
+        // SAFETY: as in `run`.
+        unsafe { self.execute_timed(times) };
+    }
+
+    /// As [`Compiled::run_at`], with the time of each instruction.
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn run_timed_at(&mut self, inputs: &[*mut u8], results: &[*mut u8], times: &mut [Duration]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.patch(|k| inputs[k], |k| results[k]);
+            self.execute_timed(times);
         }
     }
 
-    /// For each instruction its name, the source of its last value, and the bytes that it reads and writes.
-    pub fn instructions(&self) -> Vec<Instruction> {
-        let graph = &self.fused.graph;
-        let of_step = |step: &Step| {
-            let (name, span) = match step {
-                Step::Unit(k) => {
-                    let unit = &self.fused.units[*k];
-                    let root = graph.node(unit.roots[0]);
-                    match &unit.work {
-                        Work::Kernel(draft) => (draft.kernel.name.clone(), root.span),
-                        _ => (root.op.name().to_string(), root.span),
+    /// # Safety
+    /// As for [`Compiled::execute`].
+    unsafe fn execute_timed(&self, times: &mut [Duration]) {
+        let mut rest = times;
+        for instr in &self.instrs {
+            let own = match instr {
+                Instr::Loop { body, .. } => body.borrow().body().count(),
+                _ => 1,
+            };
+            let (here, after) = rest.split_at_mut(own);
+            rest = after;
+            // SAFETY: the caller's promise.
+            unsafe {
+                match instr {
+                    Instr::Loop { body, first, count } => {
+                        let args = &self.pointers[*first..first + count];
+                        body.borrow_mut().run(args, self.pointers[first + count], Some(here));
+                    }
+                    _ => {
+                        let start = Instant::now();
+                        self.execute(instr);
+                        here[0] += start.elapsed();
                     }
                 }
-                Step::Copy(_) => ("copy".into(), Span::default()),
-            };
-            Instruction { name, span, bytes: traffic::bytes(&self.fused, step) }
+            }
+        }
+    }
+
+    /// Instructions, with those of loops in the place of the loops.
+    fn count(&self) -> usize {
+        let one = |instr: &Instr| match instr {
+            Instr::Loop { body, .. } => body.borrow().body().count(),
+            _ => 1,
         };
-        self.plan.steps.iter().map(of_step).collect()
+        self.instrs.iter().map(one).sum()
+    }
+
+    /// What each instruction is, those of a loop's body in the place of the loop.
+    pub fn instructions(&self) -> Vec<Instruction> {
+        let mut all = vec![];
+        for (step, instr) in self.plan.steps.iter().filter(|s| self.is_instruction(s)).zip(&self.instrs) {
+            match instr {
+                Instr::Loop { body, .. } => {
+                    let body = body.borrow();
+                    let inside = body.body().instructions().into_iter();
+                    all.extend(inside.map(|i| Instruction { runs: i.runs * body.steps(), ..i }));
+                }
+                _ => all.push(self.instruction(step)),
+            }
+        }
+        all
+    }
+
+    /// Concatenations in place are no instructions.
+    fn is_instruction(&self, step: &Step) -> bool {
+        !matches!(step, Step::Unit(k) if matches!(self.fused.units[*k].work, Work::Concat))
+    }
+
+    fn instruction(&self, step: &Step) -> Instruction {
+        let graph = &self.fused.graph;
+        let (name, span, flops) = match step {
+            Step::Unit(k) => {
+                let unit = &self.fused.units[*k];
+                let root = graph.node(unit.roots[0]);
+                let flops = unit.roots.iter().map(|id| product_flops(graph, *id)).sum();
+                match &unit.work {
+                    Work::Kernel(draft) => (draft.kernel.name.clone(), root.span, 0.0),
+                    _ => (root.op.name().to_string(), root.span, flops),
+                }
+            }
+            Step::Copy(_) => ("copy".into(), Span::default(), 0.0),
+        };
+        Instruction { name, span, bytes: traffic::bytes(&self.fused, step), flops, runs: 1 }
     }
 
     /// Checks types and points the instructions at this run's tensors.
@@ -462,7 +539,7 @@ impl Compiled {
             Instr::Loop { body, first, count } => {
                 let args = &self.pointers[*first..first + count];
                 // SAFETY: as for a call.
-                unsafe { body.borrow_mut().run(args, self.pointers[first + count]) };
+                unsafe { body.borrow_mut().run(args, self.pointers[first + count], None) };
             }
             Instr::Copy { first, bytes } => {
                 let (from, to) = (self.pointers[*first], self.pointers[first + 1]);

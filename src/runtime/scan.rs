@@ -6,6 +6,7 @@
 use super::exec::{Compiled, Options};
 use crate::diag::Diagnostic;
 use crate::ir::scan::Scan;
+use std::time::Duration;
 
 pub struct Loop {
     body: Compiled,
@@ -44,10 +45,12 @@ impl Loop {
         self.steps
     }
 
+    /// Adds the time of each of the body's instructions to `times`, if there are any.
+    ///
     /// # Safety
     /// `args` are the bytes of the operands and `out` those of the result, with as many elements as the scan says; `out`
     /// overlaps no operand.
-    pub unsafe fn run(&mut self, args: &[*mut u8], out: *mut u8) {
+    pub unsafe fn run(&mut self, args: &[*mut u8], out: *mut u8, mut times: Option<&mut [Duration]>) {
         // SAFETY: the offsets are those of whole values and slices of them.
         unsafe {
             self.inputs.copy_from_slice(args);
@@ -68,7 +71,10 @@ impl Loop {
                     *result = out.add(stack + step * bytes);
                     stack += self.steps * bytes;
                 }
-                self.body.run_at(&self.inputs, &self.results);
+                match &mut times {
+                    Some(times) => self.body.run_timed_at(&self.inputs, &self.results, times),
+                    None => self.body.run_at(&self.inputs, &self.results),
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ mod mutations;
 mod ops;
 mod ops_table;
 mod optimizers;
+mod recurrent;
 mod reference;
 mod rules;
 mod run;
