@@ -42,7 +42,9 @@ pub fn run(graph: &mut Graph) -> bool {
                 let k = holder(scan, start[0], limit[0]).expect("checked for every slice");
                 let shift = scan.range(k).start;
                 let from = match results[k] {
-                    Place::At(scan, start) => slice(&mut b, scan, start + start_of(&node) - shift, start + limit[0] - shift),
+                    Place::At(scan, start) => {
+                        slice(&mut b, scan, start + start_of(&node) - shift, start + limit[0] - shift)
+                    }
                     Place::Value(value) => {
                         let flat = b.reshape(value, &[scan.range(k).len()]);
                         b.slice(flat, vec![start[0] - shift], vec![limit[0] - shift], vec![1])
@@ -311,7 +313,13 @@ impl<'a> Shrink<'a> {
     }
 
     /// Adds outputs, the loop, and products that come after it.
-    fn finish(self, b: &mut Builder, mut made: Graph, inner: &[Option<NodeId>], outputs: &[bool]) -> (NodeId, Vec<Place>, bool) {
+    fn finish(
+        self,
+        b: &mut Builder,
+        mut made: Graph,
+        inner: &[Option<NodeId>],
+        outputs: &[bool],
+    ) -> (NodeId, Vec<Place>, bool) {
         let old = self.old;
         let place = |k: usize| inner[self.body.outputs[k].node.index()].expect("a live output");
         let mut count = 0;
@@ -335,7 +343,8 @@ impl<'a> Shrink<'a> {
         let mut results: Vec<(usize, usize, Option<NodeId>)> = vec![];
         for k in (old.carries..outputs.len()).filter(|k| outputs[*k]) {
             let (node, name) = (place(k), &self.body.outputs[k].name);
-            let sunk = (self.used.is_some() && uses[node.index()] == 0).then(|| sinks(&made, node, old, &self)).flatten();
+            let sunk =
+                (self.used.is_some() && uses[node.index()] == 0).then(|| sinks(&made, node, old, &self)).flatten();
             let at = emit(&mut made, sunk.unwrap_or(node), name);
             results.push((k, at, sunk.map(|_| node)));
         }
@@ -374,7 +383,8 @@ impl<'a> Shrink<'a> {
 fn sinks(made: &Graph, node: NodeId, old: &Scan, shrink: &Shrink) -> Option<NodeId> {
     let node = made.node(node);
     let Op::Dot { lhs_batch, .. } = &node.op else { return None };
-    let constant = matches!(made.node(node.args[1]).op, Op::Input(c) if c >= shrink.carries.len() + shrink.slices.len());
+    let constant =
+        matches!(made.node(node.args[1]).op, Op::Input(c) if c >= shrink.carries.len() + shrink.slices.len());
     let same = Some(made.dtype(node.args[0])) == old.dtype();
     (lhs_batch.is_empty() && constant && same).then_some(node.args[0])
 }

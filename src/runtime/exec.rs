@@ -112,7 +112,8 @@ pub struct Compiled {
     _arena: Buffer,
     _constants: Buffer,
     _workspace: Buffer,
-    module: Option<Module>,
+    /// Shared by the parts of a loop.
+    module: Option<Arc<Module>>,
 }
 
 // SAFETY: the pointers lead into the buffers that `Compiled` owns, or are replaced at each run.
@@ -127,7 +128,24 @@ impl Compiled {
         let start = Instant::now();
         let plan = plan(&fused);
         let plan_time = start.elapsed();
-        let start = Instant::now();
+        let mut compiled = Compiled::assemble(fused, plan, None, options)?;
+        let total = start.elapsed();
+        compiled.timings = Timings { fuse: fuse_time, plan: plan_time, codegen: total - plan_time };
+        Ok(compiled)
+    }
+
+    /// The same code on memory of its own, so that both may run at once.
+    pub(super) fn another(&self, options: &Options) -> Result<Compiled, Diagnostic> {
+        Compiled::assemble(self.fused.clone(), self.plan.clone(), self.module.clone(), options)
+    }
+
+    /// Gives a plan its memory, and its kernels their code unless they have it.
+    fn assemble(
+        fused: Fused,
+        plan: Plan,
+        module: Option<Arc<Module>>,
+        options: &Options,
+    ) -> Result<Compiled, Diagnostic> {
         let mut builder = Builder::new(&fused, &plan);
         for step in &plan.steps {
             builder.step(step, options)?;
@@ -137,15 +155,18 @@ impl Compiled {
         let (module, launches, workspace) = match options.engine {
             Engine::Interp => (None, vec![], Buffer::zeroed(0)),
             Engine::Jit => {
-                let module = codegen::compile(&kernels).map_err(failed)?;
+                let module = match module {
+                    Some(module) => module,
+                    None => Arc::new(codegen::compile(&kernels).map_err(failed)?),
+                };
                 let (launches, workspace) = launches(&kernels, &module, pool.threads());
                 (Some(module), launches, workspace)
             }
         };
-        let timings = Timings { fuse: fuse_time, plan: plan_time, codegen: start.elapsed() };
+        let graph = &fused.graph;
         let results = graph.outputs.iter().filter(|o| !matches!(o.kind, OutputKind::Update(_)));
         Ok(Compiled {
-            timings,
+            timings: Timings::default(),
             kernels,
             instrs,
             pointers,
@@ -177,7 +198,7 @@ impl Compiled {
 
     /// The compiled code of [`Compiled::kernels`], for dumps; `None` if the interpreter runs them.
     pub fn module(&self) -> Option<&Module> {
-        self.module.as_ref()
+        self.module.as_deref()
     }
 
     /// The `fused` stage: kernels and library calls with the operations inside and their places in the source.
@@ -201,7 +222,7 @@ impl Compiled {
         let one = |instr: &Instr| match instr {
             Instr::Loop { body, .. } => {
                 let body = body.borrow();
-                format!("\nbody of a scan, {} steps\n{}", body.steps(), print(body.body()))
+                format!("\nbody of a scan, {} runs\n{}", body.runs(), print(body.body()))
             }
             _ => String::new(),
         };
@@ -415,7 +436,7 @@ impl Compiled {
                 match instr {
                     Instr::Loop { body, first, count } => {
                         let args = &self.pointers[*first..first + count];
-                        body.borrow_mut().run(args, self.pointers[first + count], Some(here));
+                        body.borrow_mut().run(&self.pool, args, self.pointers[first + count], Some(here));
                     }
                     _ => {
                         let start = Instant::now();
@@ -444,7 +465,7 @@ impl Compiled {
                 Instr::Loop { body, .. } => {
                     let body = body.borrow();
                     let inside = body.body().instructions().into_iter();
-                    all.extend(inside.map(|i| Instruction { runs: i.runs * body.steps(), ..i }));
+                    all.extend(inside.map(|i| Instruction { runs: i.runs * body.runs(), ..i }));
                 }
                 _ => all.push(self.instruction(step)),
             }
@@ -539,7 +560,7 @@ impl Compiled {
             Instr::Loop { body, first, count } => {
                 let args = &self.pointers[*first..first + count];
                 // SAFETY: as for a call.
-                unsafe { body.borrow_mut().run(args, self.pointers[first + count], None) };
+                unsafe { body.borrow_mut().run(&self.pool, args, self.pointers[first + count], None) };
             }
             Instr::Copy { first, bytes } => {
                 let (from, to) = (self.pointers[*first], self.pointers[first + 1]);

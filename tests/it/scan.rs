@@ -117,7 +117,8 @@ fn spread(stream: u32, ty: &Type) -> Tensor {
 fn graph(text: &str, second: bool) -> Graph {
     let mut scope = Scope::new(&format!("fn it(x: float[2, 4, 3], w: float[3, 2], u: float[2, 2]) {text}"));
     let wrt: Vec<String> = ["x", "w", "u"].map(String::from).into();
-    let mut graph = scope.graph("it(x, w, u)", &lets(), DType::F64, &wrt, true).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let mut graph =
+        scope.graph("it(x, w, u)", &lets(), DType::F64, &wrt, true).unwrap_or_else(|e| panic!("{e}\n{text}"));
     if second {
         let ids: Vec<_> = graph.ids().filter(|id| matches!(graph.node(*id).op, Op::Input(_))).collect();
         let firsts: Vec<_> = graph.outputs[1..].iter().map(|o| o.node).collect();
@@ -130,7 +131,8 @@ fn graph(text: &str, second: bool) -> Graph {
             let sum = b.reduce(ReduceKind::Sum, weighed, &axes);
             total = b.add(total, sum);
         }
-        let again = optc::ad::gradients(&mut graph, total, None, &ids).unwrap_or_else(|e| panic!("{}\n{text}", e.title));
+        let again =
+            optc::ad::gradients(&mut graph, total, None, &ids).unwrap_or_else(|e| panic!("{}\n{text}", e.title));
         again.into_iter().for_each(|id| graph.add_output("second", id, OutputKind::Value));
     }
     graph
@@ -154,7 +156,11 @@ fn loops_are_what_they_are_unrolled() {
                 for (k, (a, b)) in found.iter().zip(&want).enumerate() {
                     assert_eq!(a.ty(), b.ty());
                     let far = difference(&a.to_f64s(), &b.to_f64s());
-                    assert!(far < 1e-10, "{}: output {k} differs by {far:e} (second derivatives: {second})", engine.name);
+                    assert!(
+                        far < 1e-10,
+                        "{}: output {k} differs by {far:e} (second derivatives: {second})",
+                        engine.name
+                    );
                 }
             }
         }
