@@ -3,6 +3,7 @@
 //! The library's numbers are compared with recorded references and with finite differences, through the language, in
 //! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
+mod char_gpt;
 mod check;
 mod checkpoints;
 mod cli;
