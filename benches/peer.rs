@@ -128,7 +128,7 @@ fn work(session: &mut Session, workload: &str) -> Result<Work, String> {
         session.open(Path::new(file))?;
         return match session.experiment(&Request::default()).map_err(|d| texts(&d))? {
             Experiment::Train(job) => Ok(Work { program: job.program, data: job.dataset, rows: *rows, bytes: None }),
-            Experiment::Compare { .. } => Err("the workload is a comparison".into()),
+            Experiment::Compare { .. } | Experiment::Sweep(_) => Err("the workload is a comparison".into()),
         };
     }
     let unknown = || format!("unknown workload '{workload}'");

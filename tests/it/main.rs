@@ -11,6 +11,7 @@ mod data;
 mod docs;
 mod engine;
 mod examples;
+mod experiments;
 mod gpt;
 mod language;
 mod library_rules;
