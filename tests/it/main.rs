@@ -14,6 +14,7 @@ mod docs;
 mod engine;
 mod examples;
 mod examples_train;
+mod experiments;
 mod gpt;
 mod language;
 mod library_rules;
