@@ -82,7 +82,9 @@ mod tests {
 
     #[test]
     fn file_names_become_names() {
-        for (stem, name) in [("digits", "digits"), ("my-net 2", "my_net_2"), ("2nd", "run_2nd"), ("if", "run_if"), ("θ", "θ")] {
+        for (stem, name) in
+            [("digits", "digits"), ("my-net 2", "my_net_2"), ("2nd", "run_2nd"), ("if", "run_if"), ("θ", "θ")]
+        {
             assert_eq!(identifier(stem), name);
         }
     }

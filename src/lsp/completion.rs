@@ -15,11 +15,12 @@ use std::collections::HashSet;
 
 /// Words with which a statement begins.
 const STATEMENTS: &[&str] = &[
-    "let", "param", "state", "if", "for", "minimize", "report", "observe", "expect", "then", "else", "with", "over", "and", "or", "not",
-    "true", "false",
+    "let", "param", "state", "if", "for", "minimize", "report", "observe", "expect", "then", "else", "with", "over",
+    "and", "or", "not", "true", "false",
 ];
 
-const SETTINGS: &[(&str, &str)] = &[
+/// Of a training.
+pub const SETTINGS: &[(&str, &str)] = &[
     ("batch", "rows in a step, or `all`"),
     ("epochs", "passes over the training rows"),
     ("steps", "stop after so many steps"),
@@ -31,7 +32,7 @@ pub fn complete(analysis: &Analysis, byte: usize) -> Vec<lsp::CompletionItem> {
     let before = &analysis.text().text[..byte];
     let word = before.trim_end_matches(is_name_char).len();
     let line = before[..word].rsplit('\n').next().unwrap_or("");
-    if line.trim_start().starts_with("//") {
+    if in_comment_or_string(line) {
         return vec![];
     }
     if let Some(rest) = line.strip_prefix("use ") {
@@ -54,6 +55,22 @@ pub fn complete(analysis: &Analysis, byte: usize) -> Vec<lsp::CompletionItem> {
     list.globals();
     list.rest_of_the_library();
     list.out
+}
+
+/// Whether the end of a line's text is in one.
+fn in_comment_or_string(line: &str) -> bool {
+    let mut string = false;
+    let mut escaped = false;
+    for (at, c) in line.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if string => escaped = true,
+            '"' => string = !string,
+            '/' if !string && line[at..].starts_with("//") => return true,
+            _ => {}
+        }
+    }
+    string
 }
 
 fn item(label: impl Into<String>, kind: lsp::CompletionItemKind) -> lsp::CompletionItem {
@@ -148,7 +165,8 @@ impl List<'_> {
             let default = param.default.as_ref().map(|d| format!(" = {}", self.analysis.sources.text(d.span)));
             let ty = param.ty.as_ref().map(|t| format!(": {}", self.analysis.sources.text(t.span)));
             let (ty, default) = (ty.unwrap_or_default(), default.unwrap_or_default());
-            argument.detail = Some(format!("{}{ty}{default}  ({} {})", param.name.name, def.kind.keyword(), def.name.name));
+            argument.detail =
+                Some(format!("{}{ty}{default}  ({} {})", param.name.name, def.kind.keyword(), def.name.name));
             self.add('0', argument);
         }
     }
@@ -242,7 +260,13 @@ impl List<'_> {
             self.add(if matches!(id.module, ModuleId::User(_)) { '3' } else { '4' }, entry);
         }
         for name in Builtin::names() {
-            self.add('5', lsp::CompletionItem { detail: Some("primitive".into()), ..item(name, lsp::CompletionItemKind::FUNCTION) });
+            self.add(
+                '5',
+                lsp::CompletionItem {
+                    detail: Some("primitive".into()),
+                    ..item(name, lsp::CompletionItemKind::FUNCTION)
+                },
+            );
         }
         for name in NAMED_CONSTANTS.iter().map(|(name, _)| name).chain(super::index::WORDS) {
             self.add('5', item(*name, lsp::CompletionItemKind::CONSTANT));
@@ -277,7 +301,9 @@ impl List<'_> {
         let items = &self.analysis.modules.main().items;
         let last = items.iter().rfind(|item| matches!(item.kind, ItemKind::Use(_)));
         match last {
-            Some(item) => text[item.span.end as usize..].find('\n').map_or(text.len(), |n| item.span.end as usize + n + 1),
+            Some(item) => {
+                text[item.span.end as usize..].find('\n').map_or(text.len(), |n| item.span.end as usize + n + 1)
+            }
             None => 0,
         }
     }

@@ -4,8 +4,8 @@ use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
 use crate::sema::modules::{DefId, Global, ModuleId, Modules};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{
-    Arg, Block, Decl, Def, DimExpr, Experiment, Expr, ExprKind, Ident, IndexItem, Item, ItemKind, Param, Stmt, StmtKind, Train,
-    TypeExpr, Use,
+    Arg, Block, Decl, Def, DimExpr, Experiment, Expr, ExprKind, Ident, IndexItem, Item, ItemKind, Param, Stmt,
+    StmtKind, Train, TypeExpr, Use,
 };
 use crate::syntax::name_in;
 
@@ -19,6 +19,8 @@ pub enum Symbol {
     Word,
     Module(String),
     File(String),
+    /// Of a training: `batch`.
+    Setting,
 }
 
 #[derive(Clone, Debug)]
@@ -70,18 +72,10 @@ pub struct Local {
     pub text: String,
 }
 
-/// A call whose arguments can be named.
-#[derive(Clone, Debug)]
-pub struct Called {
-    pub span: Span,
-    pub def: DefId,
-}
-
 #[derive(Debug, Default)]
 pub struct Index {
     pub occurrences: Vec<Occurrence>,
     pub locals: Vec<Local>,
-    pub calls: Vec<Called>,
     /// Where each pipe's stage ends, with the span of the value there.
     pub pipes: Vec<Span>,
     /// `let` names without a written type, with the span of their value.
@@ -113,7 +107,8 @@ impl Index {
 pub fn index(modules: &Modules, sources: &SourceMap) -> Index {
     let module = modules.main();
     let end = sources.file(module.file).text.len() as u32;
-    let mut walk = Walk { modules, sources, module: modules.main_id(), out: Index::default(), scopes: vec![(end, vec![])] };
+    let mut walk =
+        Walk { modules, sources, module: modules.main_id(), out: Index::default(), scopes: vec![(end, vec![])] };
     // Data sets and trainings are known in the whole file.
     for item in &module.items {
         match &item.kind {
@@ -180,7 +175,8 @@ impl Walk<'_> {
     fn train(&mut self, train: &Train) {
         self.params(&train.hypers, LocalKind::Hyper);
         self.expr(&train.data);
-        for (_, value) in &train.settings {
+        for (name, value) in &train.settings {
+            self.occurs(name, Symbol::Setting, false);
             self.expr(value);
         }
         train.lets.iter().for_each(|s| self.stmt(s));
@@ -236,7 +232,9 @@ impl Walk<'_> {
 
     fn dims(&mut self, e: &Expr) {
         match &e.kind {
-            ExprKind::Name(name) if name.chars().next().is_some_and(char::is_uppercase) && self.find(name).is_none() => {
+            ExprKind::Name(name)
+                if name.chars().next().is_some_and(char::is_uppercase) && self.find(name).is_none() =>
+            {
                 let span = name_in(self.sources, e.span, name);
                 let ident = Ident { name: name.clone(), span };
                 self.define(&ident, LocalKind::Dim, span, span.end);
@@ -331,7 +329,7 @@ impl Walk<'_> {
                 self.expr(b);
                 self.out.pipes.push(Span { end: b.span.end, ..e.span });
             }
-            ExprKind::Call(callee, args) => self.call(callee, args, e.span),
+            ExprKind::Call(callee, args) => self.call(callee, args),
             ExprKind::Index(base, items) => {
                 self.expr(base);
                 for item in items {
@@ -353,13 +351,12 @@ impl Walk<'_> {
         }
     }
 
-    fn call(&mut self, callee: &Expr, args: &[Arg], span: Span) {
+    fn call(&mut self, callee: &Expr, args: &[Arg]) {
         self.expr(callee);
         args.iter().for_each(|a| self.expr(&a.value));
         let ExprKind::Name(name) = &callee.kind else { return };
         let local = self.find(name).is_some();
         let Some(Global::Def(def)) = self.modules.lookup(self.module, name).filter(|_| !local) else { return };
-        self.out.calls.push(Called { span: Span { start: callee.span.end, ..span }, def });
         let definition = self.modules.def(def);
         for given in args.iter().filter_map(|a| a.name.as_ref()) {
             let param = definition.hypers.iter().chain(&definition.inputs).find(|p| p.name.name == given.name);
@@ -370,7 +367,10 @@ impl Walk<'_> {
     }
 
     fn find(&self, name: &str) -> Option<Span> {
-        self.scopes.iter().rev().find_map(|(_, names)| names.iter().rev().find(|(n, _)| n == name).map(|(_, span)| *span))
+        self.scopes
+            .iter()
+            .rev()
+            .find_map(|(_, names)| names.iter().rev().find(|(n, _)| n == name).map(|(_, span)| *span))
     }
 
     fn name(&mut self, name: &str, span: Span) {

@@ -24,7 +24,8 @@ pub fn hints(analysis: &Analysis, range: lsp::Range) -> Vec<lsp::InlayHint> {
 /// Of tensors only; several, if the body is used with several shapes.
 fn hint(analysis: &Analysis, value: Span, at: u32) -> Option<lsp::InlayHint> {
     let types = analysis.record.types(value);
-    let shapes: Vec<&str> = types.iter().map(String::as_str).filter(|ty| ty.contains('[') && !ty.starts_with('[')).collect();
+    let shapes: Vec<&str> =
+        types.iter().map(String::as_str).filter(|ty| ty.contains('[') && !ty.starts_with('[')).collect();
     if shapes.is_empty() {
         return None;
     }

@@ -28,7 +28,8 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 /// `$XDG_CACHE_HOME/optc/VERSION/stdlib`, or what the system has in its place.
 fn folder() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let home = || variable("HOME").map(|home| home.join(if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" }));
+    let home =
+        || variable("HOME").map(|home| home.join(if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" }));
     let cache = variable("XDG_CACHE_HOME").or_else(|| variable("LOCALAPPDATA")).or_else(home);
     let cache = cache.unwrap_or_else(std::env::temp_dir);
     Some(cache.join("optc").join(env!("CARGO_PKG_VERSION")).join("stdlib"))

@@ -6,11 +6,12 @@ use crate::source::SourceMap;
 use crate::syntax::format;
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
 use lsp_types::notification::{
-    DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification as _, PublishDiagnostics,
+    DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification as _,
+    PublishDiagnostics,
 };
 use lsp_types::request::{
-    Completion, DocumentSymbolRequest, Formatting, GotoDefinition, HoverRequest, InlayHintRequest, PrepareRenameRequest, References,
-    Rename, Request as _,
+    Completion, DocumentSymbolRequest, Formatting, GotoDefinition, HoverRequest, InlayHintRequest,
+    PrepareRenameRequest, References, Rename, Request as _,
 };
 use lsp_types::{self as lsp, Uri};
 use serde::de::DeserializeOwned;
@@ -228,9 +229,11 @@ impl Server<'_> {
 
     fn publish_due(&mut self) -> Result<(), Trouble> {
         let now = Instant::now();
-        let due: Vec<Uri> = self.documents.iter().filter(|d| d.due.is_some_and(|due| due <= now)).map(|d| d.uri.clone()).collect();
+        let due: Vec<Uri> =
+            self.documents.iter().filter(|d| d.due.is_some_and(|due| due <= now)).map(|d| d.uri.clone()).collect();
         for uri in due {
-            let found = catch_unwind(AssertUnwindSafe(|| self.analysed(&uri).map(diagnostics::all).unwrap_or_default()));
+            let found =
+                catch_unwind(AssertUnwindSafe(|| self.analysed(&uri).map(diagnostics::all).unwrap_or_default()));
             let Ok(document) = self.document(&uri) else { continue };
             document.due = None;
             let version = document.version;

@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn units_are_those_of_utf_16() {
         let file = SourceFile::new("a".into(), "θ = 𝑥\r\nβ₁ = 2\n".into());
-        for (byte, line, character) in [(0, 0, 0), (2, 0, 1), (5, 0, 4), (9, 0, 6), (11, 1, 0), (16, 1, 2), (21, 2, 0)] {
+        for (byte, line, character) in [(0, 0, 0), (2, 0, 1), (5, 0, 4), (9, 0, 6), (11, 1, 0), (16, 1, 2), (21, 2, 0)]
+        {
             let at = Position::new(line, character);
             assert_eq!(position(&file, byte), at, "{byte}");
             assert_eq!(offset(&file, at), byte, "{at:?}");

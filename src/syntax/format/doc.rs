@@ -146,7 +146,8 @@ pub fn print(doc: &Doc) -> String {
             Kind::Assigned(inner) => {
                 let here = mode == Mode::Flat || printer.fits(1, inner, &todo);
                 let next_line = || {
-                    let at_margin = Printer { out: String::new(), column: margin + INDENT, margin: None, closed: false };
+                    let at_margin =
+                        Printer { out: String::new(), column: margin + INDENT, margin: None, closed: false };
                     !inner.broken && at_margin.fits(0, inner, &todo)
                 };
                 if !here && next_line() {

@@ -1,6 +1,9 @@
 //! Statements and expressions as documents: where long ones break.
 
-use super::doc::{Doc, assigned, blank, concat, fill_line, group, group_broken, hard, indent, line, nil, semicolon, soft, text, trailing};
+use super::doc::{
+    Doc, assigned, blank, concat, fill_line, group, group_broken, hard, indent, line, nil, semicolon, soft, text,
+    trailing,
+};
 use super::spaces::{self, LEVELS, Level};
 use super::tokens::{Comment, Tok};
 use super::tree::{Block, Element, Group, Node, Stmt};

@@ -22,7 +22,9 @@ pub fn format(sources: &SourceMap, file: FileId) -> Result<String, Vec<Diagnosti
     if !problems.is_empty() {
         return Err(problems);
     }
-    let Some(made) = layout_text(text, file) else { return Err(vec![damaged(file, "its brackets were not understood")]) };
+    let Some(made) = layout_text(text, file) else {
+        return Err(vec![damaged(file, "its brackets were not understood")]);
+    };
     let mut again = SourceMap::new();
     let copy = again.add("formatted", made.as_str());
     let (new_tree, new_problems) = parse_file(&again, copy);

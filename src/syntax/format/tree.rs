@@ -158,7 +158,9 @@ impl<'a> Reader<'a, '_> {
                     out.push(Stmt::new(std::mem::take(&mut nodes), same_line));
                 }
                 match (out.last_mut(), semicolon.after) {
-                    (Some(last), Some(comment)) if last.after.is_none() && held.is_empty() => last.after = Some(comment),
+                    (Some(last), Some(comment)) if last.after.is_none() && held.is_empty() => {
+                        last.after = Some(comment)
+                    }
                     (_, comment) => held.extend(comment),
                 }
                 same_line = self.tokens.peek().is_some_and(|t| !t.newline) && held.is_empty() && !out.is_empty();
