@@ -16,6 +16,7 @@
 //! * [`linalg`]: decompositions of matrices, for both
 //! * [`interp`]: the slow, obvious interpreter of the IR
 //! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
+//! * [`experiment`]: several runs of one training: comparisons, sweeps
 //! * [`doc`]: what the library says about a definition, and its formula in LaTeX
 //! * [`cli`]: all printing; [`lsp`]: the language server; [`bench`]: measurements
 
@@ -27,6 +28,7 @@ pub mod data;
 pub mod diag;
 pub mod doc;
 pub mod driver;
+pub mod experiment;
 pub mod interp;
 pub mod ir;
 pub mod kernel;

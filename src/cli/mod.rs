@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod doc;
 mod eval;
+mod experiment;
 mod explain;
 mod fmt;
 mod ir;

@@ -342,6 +342,15 @@ impl Walk<'_> {
                     }
                 }
             }
+            ExprKind::Scan(scan) => {
+                scan.items.iter().chain(&scan.settings).for_each(|(_, value)| self.expr(value));
+                self.within(scan.body.span, |w| {
+                    for (name, over) in &scan.items {
+                        w.declare(name, LocalKind::Let, over.span, scan.body.span.start);
+                    }
+                    scan.body.stmts.iter().for_each(|s| w.stmt(s));
+                });
+            }
             ExprKind::Field(base, _) => self.expr(base),
             ExprKind::If(cond, then, otherwise) => {
                 self.expr(cond);

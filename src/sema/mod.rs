@@ -17,7 +17,9 @@ pub mod record;
 pub mod resolve;
 pub mod value;
 
-pub use elab::{BuildOptions, Expectation, GRADIENT, program, program_recorded, test_graph, update_program};
+pub use elab::{
+    BuildOptions, Expectation, GRADIENT, objective_name, program, program_recorded, test_graph, update_program,
+};
 pub use eval::{COTANGENT, EvalGraph, eval_graph};
 pub use modules::{Modules, load};
 

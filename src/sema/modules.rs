@@ -286,9 +286,11 @@ impl Modules {
         })
     }
 
-    pub fn compares(&self) -> impl Iterator<Item = &Experiment> {
+    /// Comparisons and sweeps (then with `true`).
+    pub fn experiments(&self) -> impl Iterator<Item = (&Experiment, bool)> {
         self.main().items.iter().filter_map(|i| match &i.kind {
-            ItemKind::Compare(e) => Some(e),
+            ItemKind::Compare(e) => Some((e, false)),
+            ItemKind::Sweep(e) => Some((e, true)),
             _ => None,
         })
     }

@@ -98,6 +98,9 @@ impl Printer<'_> {
             for (name, value) in &train.settings {
                 p.line(format!("set {} = {}", name.name, expr(value)), name.span);
             }
+            if let Some(objective) = &train.objective {
+                p.objective(objective);
+            }
             for stmt in &train.lets {
                 p.stmt(stmt);
             }
@@ -121,11 +124,15 @@ impl Printer<'_> {
             if let Some(strategy) = &e.strategy {
                 p.line(format!("by {}", expr(strategy)), strategy.span);
             }
-            if let Some((maximize, objective)) = &e.objective {
-                let verb = if *maximize { "maximizing" } else { "minimizing" };
-                p.line(format!("{verb} {}", expr(objective)), objective.span);
+            if let Some(objective) = &e.objective {
+                p.objective(objective);
             }
         });
+    }
+
+    fn objective(&mut self, (maximize, value): &(bool, Expr)) {
+        let verb = if *maximize { "maximizing" } else { "minimizing" };
+        self.line(format!("{verb} {}", expr(value)), value.span);
     }
 
     fn block(&mut self, block: &Block) {
@@ -251,6 +258,14 @@ pub fn expr(e: &Expr) -> String {
             format!("{}[{}]", expr(base), items.iter().map(index).collect::<Vec<_>>().join(", "))
         }
         ExprKind::Field(base, name) => format!("{}.{}", expr(base), name.name),
+        ExprKind::Scan(scan) => {
+            let item = |sign: &str| {
+                let sign = sign.to_string();
+                move |(name, value): &(Ident, Expr)| format!("{}{sign}{}", name.name, expr(value))
+            };
+            let items = scan.items.iter().map(item(" in ")).chain(scan.settings.iter().map(item(" = ")));
+            format!("(scan {} {})", items.collect::<Vec<_>>().join(", "), inline(&scan.body))
+        }
         ExprKind::If(cond, then, otherwise) => {
             let otherwise = otherwise.as_ref().map_or(String::new(), |b| format!(" {}", inline(b)));
             format!("(if {} {}{otherwise})", expr(cond), inline(then))

@@ -4,8 +4,10 @@
 //! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
 mod bad;
+mod checkpoints;
 mod cli;
 mod counts;
+mod data;
 mod docs;
 mod engine;
 mod examples;
@@ -14,10 +16,13 @@ mod gpt;
 mod language;
 mod library_rules;
 mod lsp;
+mod metrics;
 mod mutations;
+mod objectives;
 mod ops;
 mod ops_table;
 mod optimizers;
+mod recorded;
 mod reference;
 mod rules;
 mod run;
