@@ -13,11 +13,16 @@ mod data;
 mod docs;
 mod engine;
 mod examples;
+<<<<<<< HEAD
 mod examples_train;
 mod experiments;
+=======
+mod fmt;
+>>>>>>> editor
 mod gpt;
 mod language;
 mod library_rules;
+mod lsp;
 mod metrics;
 mod mutations;
 mod objectives;
