@@ -13,12 +13,9 @@ mod data;
 mod docs;
 mod engine;
 mod examples;
-<<<<<<< HEAD
 mod examples_train;
 mod experiments;
-=======
 mod fmt;
->>>>>>> editor
 mod gpt;
 mod language;
 mod library_rules;
