@@ -153,7 +153,7 @@ const SOURCES: &[&str] = &[
 ];
 
 const STEPS: &[&str] =
-    &["split", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten", "tokenize"];
+    &["split", "fold", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten", "tokenize"];
 
 fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<Diagnostic>> {
     let source = &pipeline.source;
@@ -180,6 +180,7 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
     for step in &pipeline.steps {
         match step.name.as_str() {
             "split" => rows::split(step, &mut table)?,
+            "fold" => rows::fold(step, &mut table)?,
             "shuffle" => rows::shuffle(step, &mut table)?,
             "take" => rows::take(step, &mut table)?,
             "standardize" => transform::standardize(step, &mut table)?,

@@ -252,6 +252,8 @@ fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError>
             shape.extend(free(y.rank(), rhs_batch, rhs_contract).iter().map(|k| y.shape[*k]));
             Ok(Type::new(x.dtype, shape))
         }
+        Op::Conv { part, window, groups } => convolved(*part, window, *groups, args, hint),
+        Op::Pool { kind, window } => pooled(*kind, window, args, hint),
         Op::Attention(of) => {
             let (Some([q, k, v]), mask) = (args.first_chunk(), args.get(3)) else {
                 return fail(format!("attention of {} operands", args.len()));
@@ -274,8 +276,6 @@ fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError>
             let row = sizes.shapes()[..3].iter().map(|shape| shape.iter().product::<usize>()).sum();
             Ok(Type::new(q.dtype, if *joint { whole } else { vec![row] }))
         }
-        Op::Conv { part, window, groups } => convolved(*part, window, *groups, args, hint),
-        Op::Pool { kind, window } => pooled(*kind, window, args, hint),
         Op::Decompose(kind) => decomposed(*kind, args),
         Op::Scan(scan) => scan.infer(args),
         Op::SegmentReduce { kind, offsets } => {

@@ -201,14 +201,6 @@ pub enum Op {
         lhs_contract: Vec<usize>,
         rhs_contract: Vec<usize>,
     },
-    /// Softmax of scaled products of queries and keys, times values; [`super::attention`] tells operands and result.
-    Attention(Attention),
-    /// The cotangents of queries, keys and values, one after the other in one row; `joint`: side by side in the last axis.
-    /// Operands: those of [`Op::Attention`] (q, k, v), its result, the cotangent of its output, and the mask if there is one.
-    AttentionGrad {
-        of: Attention,
-        joint: bool,
-    },
     /// One of the three values of a convolution from the other two ([`super::window`]).
     Conv {
         part: ConvPart,
@@ -219,6 +211,14 @@ pub enum Op {
     Pool {
         kind: PoolKind,
         window: Box<Window>,
+    },
+    /// Softmax of scaled products of queries and keys, times values; [`super::attention`] tells operands and result.
+    Attention(Attention),
+    /// The cotangents of queries, keys and values, one after the other in one row; `joint`: side by side in the last axis.
+    /// Operands: those of [`Op::Attention`] (q, k, v), its result, the cotangent of its output, and the mask if there is one.
+    AttentionGrad {
+        of: Attention,
+        joint: bool,
     },
     /// Of the operand, or of two for [`Decomposition::Solve`].
     Decompose(Decomposition),
@@ -291,10 +291,10 @@ impl Op {
             },
             Op::ArgSort { .. } => "argsort",
             Op::Dot { .. } => "dot",
-            Op::Attention(_) => "attention",
-            Op::AttentionGrad { .. } => "attention_grad",
             Op::Conv { part, .. } => part.name(),
             Op::Pool { kind, .. } => kind.name(),
+            Op::Attention(_) => "attention",
+            Op::AttentionGrad { .. } => "attention_grad",
             Op::Decompose(d) => d.name(),
             Op::SegmentReduce { kind, .. } => match kind {
                 ReduceKind::Sum => "segment_sum",

@@ -173,6 +173,7 @@ impl<'a> Line<'a> {
             let kind = match word {
                 "value" => OutputKind::Value,
                 "report" => OutputKind::Report,
+                "rows" => OutputKind::Rows,
                 "update" => OutputKind::Update(self.list(Line::number)?.first().copied().ok_or("an index")?),
                 _ => return Err(format!("'{word}' is no kind of output")),
             };
@@ -351,8 +352,6 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
             lhs_contract: given.list("lhs_contract"),
             rhs_contract: given.list("rhs_contract"),
         },
-        "attention" => Op::Attention(attention(given)?),
-        "attention_grad" => Op::AttentionGrad { of: attention(given)?, joint: given.one("joint")? == 1 },
         "scan" => Op::Scan(Arc::new(Scan {
             body: Graph::new(),
             steps: given.one("steps")?,
@@ -360,17 +359,10 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
             carries: given.one("carries")?,
             slices: given.one("slices")?,
         })),
+        "attention" => Op::Attention(attention(given)?),
+        "attention_grad" => Op::AttentionGrad { of: attention(given)?, joint: given.one("joint")? == 1 },
         "segment_broadcast" => Op::SegmentBroadcast { offsets: Arc::new(given.list("offsets")) },
         _ => return Err(format!("there is no operation '{name}'")),
-    })
-}
-
-fn attention(given: &mut Attributes) -> Result<Attention, String> {
-    Ok(Attention {
-        heads: given.one("heads")?,
-        groups: given.one("groups")?,
-        causal: given.one("causal")? == 1,
-        scale: f64::from_bits(given.one("scale_bits")? as u64),
     })
 }
 
@@ -382,6 +374,15 @@ fn window(given: &mut Attributes) -> Box<Window> {
         low: list("low"),
         high: list("high"),
         dilation: list("dilation"),
+    })
+}
+
+fn attention(given: &mut Attributes) -> Result<Attention, String> {
+    Ok(Attention {
+        heads: given.one("heads")?,
+        groups: given.one("groups")?,
+        causal: given.one("causal")? == 1,
+        scale: f64::from_bits(given.one("scale_bits")? as u64),
     })
 }
 

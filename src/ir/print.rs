@@ -39,6 +39,7 @@ pub fn print(graph: &Graph, sources: Option<&SourceMap>) -> String {
         let kind = match output.kind {
             OutputKind::Value => "value".to_string(),
             OutputKind::Report => "report".to_string(),
+            OutputKind::Rows => "rows".to_string(),
             OutputKind::Update(input) => format!("update[{input}]"),
         };
         let _ = writeln!(out, "output {:?}: %{} {kind}", output.name, output.node.0);
@@ -103,13 +104,13 @@ fn attributes(op: &Op) -> Vec<String> {
         }
         Op::Pool { window, .. } => lists(&window_lists(window)),
         Op::SegmentReduce { offsets, .. } | Op::SegmentBroadcast { offsets } => lists(&[("offsets", offsets)]),
-        Op::Attention(of) => attention(of),
-        Op::AttentionGrad { of, joint } => [attention(of), vec![format!("joint={joint}")]].concat(),
         Op::Scan(s) => {
             let sizes = [("steps", s.steps), ("carries", s.carries), ("slices", s.slices)];
             let sizes = sizes.iter().map(|(name, n)| format!("{name}={n}"));
             sizes.chain([format!("reverse={}", s.reverse)]).collect()
         }
+        Op::Attention(of) => attention(of),
+        Op::AttentionGrad { of, joint } => [attention(of), vec![format!("joint={joint}")]].concat(),
         Op::Unary(_)
         | Op::Binary(_)
         | Op::Compare(_)
@@ -122,6 +123,16 @@ fn attributes(op: &Op) -> Vec<String> {
     }
 }
 
+fn window_lists(window: &Window) -> [(&'static str, &[usize]); 5] {
+    [
+        ("size", &window.size),
+        ("stride", &window.stride),
+        ("low", &window.low),
+        ("high", &window.high),
+        ("dilation", &window.dilation),
+    ]
+}
+
 /// The scale by its bits, since attributes are whole numbers.
 fn attention(of: &Attention) -> Vec<String> {
     let Attention { heads, groups, causal, scale } = of;
@@ -130,16 +141,6 @@ fn attention(of: &Attention) -> Vec<String> {
         format!("groups={groups}"),
         format!("causal={causal}"),
         format!("scale_bits={}", scale.to_bits()),
-    ]
-}
-
-fn window_lists(window: &Window) -> [(&'static str, &[usize]); 5] {
-    [
-        ("size", &window.size),
-        ("stride", &window.stride),
-        ("low", &window.low),
-        ("high", &window.high),
-        ("dilation", &window.dilation),
     ]
 }
 

@@ -17,6 +17,8 @@ pub enum Builtin {
     GroupReduce(ReduceKind),
     GroupMean,
     GroupNorm,
+    /// `all.rows(x)` in a metric: the rows of all batches of the pass.
+    AllRows,
     /// `grad_at(theta + e)`: the gradient of what is minimized at another point.
     GradAt,
     /// `loss_at(theta - lr*g)`: the value of what is minimized at another point.
@@ -122,6 +124,7 @@ const TABLE: &[(&str, Builtin)] = &[
     ("all.min", Builtin::GroupReduce(ReduceKind::Min)),
     ("all.mean", Builtin::GroupMean),
     ("all.norm", Builtin::GroupNorm),
+    ("all.rows", Builtin::AllRows),
     ("eigh", Builtin::Decompose(Decomposition::Eigh)),
     ("orthonormal", Builtin::Decompose(Decomposition::Orthonormal)),
     ("cholesky", Builtin::Decompose(Decomposition::Cholesky)),
@@ -180,5 +183,10 @@ impl Builtin {
     /// Names that are called directly (not `all.…`).
     pub fn names() -> impl Iterator<Item = &'static str> {
         TABLE.iter().map(|(n, _)| *n).filter(|n| !n.contains('.'))
+    }
+
+    /// `sum` of `all.sum`, and so on.
+    pub fn names_of_all() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().filter_map(|(n, _)| n.strip_prefix("all."))
     }
 }

@@ -67,12 +67,12 @@ impl Elab<'_> {
         Ok(Taker { builtin, args: bound, names, next: 0, span })
     }
 
-    pub(super) fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
+    pub fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
         taker.next += 1;
         taker.args[taker.next - 1].take()
     }
 
-    pub(super) fn required(&mut self, taker: &mut Taker) -> R<Operand> {
+    pub fn required(&mut self, taker: &mut Taker) -> R<Operand> {
         match self.optional(taker) {
             Some(Argument { value: Value::Poison, .. }) => Err(Failed::Reported),
             Some(arg) => Ok(Operand { value: arg.value, span: arg.span }),
@@ -209,6 +209,7 @@ impl Elab<'_> {
                 self.select(c, x, y, span)
             }
             Builtin::Reduce(kind) => self.reduce(b, kind, args, span),
+            Builtin::AllRows => self.all_rows(args, span),
             Builtin::GroupReduce(_) | Builtin::GroupMean | Builtin::GroupNorm => self.group_reduce(b, args, span),
             Builtin::GradAt | Builtin::LossAt | Builtin::Hvp => self.second_order(b, args, span),
             Builtin::Grad => self.grad(args, span),
