@@ -147,12 +147,13 @@ const SOURCES: &[&str] = &[
     "synthetic.linear",
     "synthetic.moons",
     "synthetic.spirals",
+    "synthetic.tokens",
     "synthetic.text",
     "text",
 ];
 
 const STEPS: &[&str] =
-    &["split", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten", "tokenize"];
+    &["split", "fold", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten", "tokenize"];
 
 fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<Diagnostic>> {
     let source = &pipeline.source;
@@ -166,6 +167,7 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
         "synthetic.moons" => synthetic::moons(source, read)?,
         "synthetic.spirals" => synthetic::spirals(source, read)?,
         "synthetic.linear" => synthetic::linear(source, read)?,
+        "synthetic.tokens" => synthetic::tokens(source, read)?,
         "synthetic.text" => text::synthetic(source)?,
         "text" => text::load(source, context)?,
         name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),
@@ -178,6 +180,7 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
     for step in &pipeline.steps {
         match step.name.as_str() {
             "split" => rows::split(step, &mut table)?,
+            "fold" => rows::fold(step, &mut table)?,
             "shuffle" => rows::shuffle(step, &mut table)?,
             "take" => rows::take(step, &mut table)?,
             "standardize" => transform::standardize(step, &mut table)?,

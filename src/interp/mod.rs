@@ -2,14 +2,16 @@
 //!
 //! * [`scalar`]: elementwise arithmetic, also used by constant folding
 //! * [`value`]: arrays of the four element types
-//! * [`movement`], [`reduce`]: the other primitives; [`apply`]: all of them by [`crate::ir::Op`]
+//! * [`movement`], [`reduce`], [`window`], [`attention`]: the other primitives; [`apply`]: all of them by [`crate::ir::Op`]
 
 pub mod apply;
+mod attention;
 mod movement;
 mod reduce;
 pub mod scalar;
 mod scan;
 pub mod value;
+mod window;
 
 use crate::ir::{Graph, Op, OutputKind};
 use crate::runtime::{Executable, Tensor};

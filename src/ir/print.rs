@@ -10,8 +10,10 @@
 //! ```
 //! [`super::parse`] reads it back. Lists that are empty are left out. The body of a scan follows its line, between braces.
 
+use super::attention::Attention;
 use super::graph::{Graph, InputKind, Node, OutputKind};
 use super::op::Op;
+use super::window::Window;
 use crate::source::{SourceMap, Span};
 use std::fmt::Write;
 
@@ -37,6 +39,7 @@ pub fn print(graph: &Graph, sources: Option<&SourceMap>) -> String {
         let kind = match output.kind {
             OutputKind::Value => "value".to_string(),
             OutputKind::Report => "report".to_string(),
+            OutputKind::Rows => "rows".to_string(),
             OutputKind::Update(input) => format!("update[{input}]"),
         };
         let _ = writeln!(out, "output {:?}: %{} {kind}", output.name, output.node.0);
@@ -94,12 +97,20 @@ fn attributes(op: &Op) -> Vec<String> {
             ("lhs_contract", lhs_contract),
             ("rhs_contract", rhs_contract),
         ]),
+        Op::Conv { window, groups, .. } => {
+            let mut out = lists(&window_lists(window));
+            out.push(format!("groups={groups}"));
+            out
+        }
+        Op::Pool { window, .. } => lists(&window_lists(window)),
         Op::SegmentReduce { offsets, .. } | Op::SegmentBroadcast { offsets } => lists(&[("offsets", offsets)]),
         Op::Scan(s) => {
             let sizes = [("steps", s.steps), ("carries", s.carries), ("slices", s.slices)];
             let sizes = sizes.iter().map(|(name, n)| format!("{name}={n}"));
             sizes.chain([format!("reverse={}", s.reverse)]).collect()
         }
+        Op::Attention(of) => attention(of),
+        Op::AttentionGrad { of, joint } => [attention(of), vec![format!("joint={joint}")]].concat(),
         Op::Unary(_)
         | Op::Binary(_)
         | Op::Compare(_)
@@ -110,6 +121,27 @@ fn attributes(op: &Op) -> Vec<String> {
         | Op::StopGradient
         | Op::Reshape => vec![],
     }
+}
+
+fn window_lists(window: &Window) -> [(&'static str, &[usize]); 5] {
+    [
+        ("size", &window.size),
+        ("stride", &window.stride),
+        ("low", &window.low),
+        ("high", &window.high),
+        ("dilation", &window.dilation),
+    ]
+}
+
+/// The scale by its bits, since attributes are whole numbers.
+fn attention(of: &Attention) -> Vec<String> {
+    let Attention { heads, groups, causal, scale } = of;
+    vec![
+        format!("heads={heads}"),
+        format!("groups={groups}"),
+        format!("causal={causal}"),
+        format!("scale_bits={}", scale.to_bits()),
+    ]
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::codegen::{self, Module};
 use crate::diag::{self, Diagnostic};
 use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
 use crate::kernel::{Kernel, interp, print::print, rebase::rebase};
-use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
+use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::are_strided, operands::strided};
 use crate::passes::plan::{Base, Place, Plan, Step, plan, traffic};
 use crate::source::{SourceMap, Span};
 use std::cell::RefCell;
@@ -111,7 +111,7 @@ pub struct Compiled {
     // The blocks that `pointers` point into; never moved.
     _arena: Buffer,
     _constants: Buffer,
-    _workspace: Buffer,
+    workspace: Buffer,
     /// Shared by the parts of a loop.
     module: Option<Arc<Module>>,
 }
@@ -152,14 +152,19 @@ impl Compiled {
         }
         let Builder { kernels, instrs, pointers, patches, arena, constants, .. } = builder;
         let pool = Pool::shared(options.threads);
+        let wanted = instrs.iter().map(|i| match i {
+            Instr::Call { call, .. } => call.workspace(pool.threads()),
+            _ => 0,
+        });
+        let calls = wanted.max().unwrap_or(0);
         let (module, launches, workspace) = match options.engine {
-            Engine::Interp => (None, vec![], Buffer::zeroed(0)),
+            Engine::Interp => (None, vec![], Buffer::zeroed(calls)),
             Engine::Jit => {
                 let module = match module {
                     Some(module) => module,
                     None => Arc::new(codegen::compile(&kernels).map_err(failed)?),
                 };
-                let (launches, workspace) = launches(&kernels, &module, pool.threads());
+                let (launches, workspace) = launches(&kernels, &module, pool.threads(), calls);
                 (Some(module), launches, workspace)
             }
         };
@@ -179,7 +184,7 @@ impl Compiled {
             plan,
             _arena: arena,
             _constants: constants,
-            _workspace: workspace,
+            workspace,
             module,
         })
     }
@@ -251,7 +256,11 @@ impl Compiled {
 /// Multiplications and additions of a product.
 fn product_flops(graph: &Graph, id: NodeId) -> f64 {
     let node = graph.node(id);
-    let Op::Dot { lhs_contract, .. } = &node.op else { return 0.0 };
+    let lhs_contract = match &node.op {
+        Op::Dot { lhs_contract, .. } => lhs_contract,
+        Op::Attention(_) | Op::AttentionGrad { .. } => return super::ops::attention::Attention::new(graph, id).flops(),
+        _ => return 0.0,
+    };
     let lhs = graph.shape(node.args[0]);
     let depth: usize = lhs_contract.iter().map(|axis| lhs[*axis]).product();
     2.0 * node.ty.elements() as f64 * depth as f64
@@ -262,13 +271,13 @@ fn failed(error: codegen::CodegenError) -> Diagnostic {
         .help("this is a fault of the compiler; `--engine interp` runs the program without it")
 }
 
-/// Binds kernels to their code and to memory for partial results and scratch.
-fn launches(kernels: &[Kernel], module: &Module, threads: usize) -> (Vec<Launch>, Buffer) {
+/// Binds kernels to their code and to memory for partial results and scratch, which library calls use in their turn.
+fn launches(kernels: &[Kernel], module: &Module, threads: usize, calls: usize) -> (Vec<Launch>, Buffer) {
     let shapes: Vec<Shape> = kernels.iter().map(Shape::new).collect();
     // Kernels run one after another, so that all of them share the memory.
     let partials = shapes.iter().map(Shape::partial_bytes).max().unwrap_or(0).next_multiple_of(super::tensor::ALIGN);
     let scratch = shapes.iter().map(|s| s.scratch * threads).max().unwrap_or(0);
-    let mut workspace = Buffer::zeroed(partials + scratch);
+    let mut workspace = Buffer::zeroed(calls.max(partials + scratch));
     let block = workspace.as_mut_ptr();
     let bind = |(k, shape)| {
         // SAFETY: the blocks are as large as the largest need, and live as long as the launches do: in `Compiled`.
@@ -361,7 +370,7 @@ impl<'a> Builder<'a> {
                         let node = graph.node(id);
                         for arg in &node.args {
                             match node.op {
-                                Op::Dot { .. } => self.of_node(strided(graph, *arg).base),
+                                ref op if are_strided(op) => self.of_node(strided(graph, *arg).base),
                                 _ => self.of_node(*arg),
                             }
                         }
@@ -404,8 +413,10 @@ impl Compiled {
     pub fn run_timed(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor], times: &mut [Duration]) {
         self.bind(inputs, results);
         let _flushed = Flushed::new();
+        let mut now = vec![Duration::ZERO; times.len()];
         // SAFETY: as in `run`.
-        unsafe { self.execute_timed(times) };
+        unsafe { self.execute_timed(&mut now) };
+        times.iter_mut().zip(now).for_each(|(time, now)| *time = now.min(*time));
     }
 
     /// As [`Compiled::run_at`], with the time of each instruction.
@@ -555,7 +566,7 @@ impl Compiled {
             Instr::Call { call, first, count } => {
                 let args = &self.pointers[*first..first + count];
                 // SAFETY: the caller's promise; the plan never lets a call's result overlap its operands.
-                unsafe { call.run(&self.pool, args, self.pointers[first + count]) };
+                unsafe { call.run(&self.pool, args, self.pointers[first + count], self.workspace.as_ptr().cast_mut()) };
             }
             Instr::Loop { body, first, count } => {
                 let args = &self.pointers[*first..first + count];

@@ -3,7 +3,8 @@
 //! The library's numbers are compared with recorded references and with finite differences, through the language, in
 //! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
-mod bad;
+mod check;
+mod checkpoints;
 mod cli;
 mod counts;
 mod data;
@@ -13,10 +14,13 @@ mod examples;
 mod gpt;
 mod language;
 mod library_rules;
+mod metrics;
 mod mutations;
+mod objectives;
 mod ops;
 mod ops_table;
 mod optimizers;
+mod recorded;
 mod recurrent;
 mod reference;
 mod rules;
