@@ -5,6 +5,12 @@ use serde_json::Value;
 /// The outputs' names and the expressions for them.
 pub type Entry = Vec<(&'static str, String)>;
 
+/// `, name = value` for each attribute that a case has.
+fn settings(attrs: &Value, names: &[&str]) -> String {
+    let given = names.iter().filter(|n| !attrs[**n].is_null());
+    given.map(|n| format!(", {n} = {}", attrs[*n])).collect()
+}
+
 /// The expression for a case of a file, over inputs of the case's names.
 pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
     let attr = |name: &str| attrs[name].as_f64().unwrap_or_else(|| panic!("{op}/{case}: attribute {name}"));
