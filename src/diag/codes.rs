@@ -3,7 +3,7 @@
 //! To add a code: one line in [`CODES`], and a page `explain/E….md` with the rule, a wrong and a right example.
 //!
 //! E01xx syntax, E02xx names, types and shapes, E03xx training and experiments, E04xx data, E05xx files of weights,
-//! E06xx run time, E09xx internal; W07xx likely mistakes in rules.
+//! E06xx run time, E09xx internal; W07xx likely mistakes.
 
 /// A code with its rule.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,10 @@ pub const CODES: &[Entry] = codes! {
     "W0703" "a constant is zero in 32 bits",
     "W0704" "a division can meet zero",
     "W0705" "a rule ignores the gradient",
+    "W0706" "a value is never used",
+    "W0707" "a parameter is of no use",
+    "W0708" "a branch is never taken",
+    "W0709" "a loss of logits gets probabilities",
 };
 
 /// The entry of a code, in any case (`e0203`).

@@ -13,6 +13,8 @@ pub struct Ident {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct File {
     pub items: Vec<Item>,
+    /// Parts of the text that could not be read: whole items, or statements of an item. Empty if there are no errors.
+    pub left_out: Vec<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use crate::diag::error;
 use crate::ir::{DType, InputKind, Type};
 use crate::sema::modules::ModuleId;
 use crate::sema::program::Load;
-use crate::sema::value::{Tensor, Value};
+use crate::sema::value::{Layout, Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{Block, Decl, DefKind, Expr, Ident, Stmt, StmtKind};
 use std::collections::HashMap;
@@ -214,6 +214,16 @@ impl Elab<'_> {
     /// Both branches are computed; what they update is chosen by the condition.
     pub fn run_time_if(&mut self, c: Operand, then: &Block, otherwise: Option<&Block>, span: Span) -> R<Value> {
         let cond = self.tensor_of_type(c.value, DType::Bool, c.span)?;
+        let many =
+            cond.layout == Layout::Flat || cond.layout == Layout::Plain && !self.graph.shape(cond.node).is_empty();
+        if many {
+            let found = self.type_text(&Value::Tensor(cond));
+            return Err(self.fail(
+                error("E0211", "an 'if' decides once, not for each element")
+                    .at(c.span, format!("this is {found}"))
+                    .help("choose element by element with `where(condition, a, b)`, or ask about all: `max(x) > 0`"),
+            ));
+        }
         let before_scopes = self.frame().scopes.clone();
         let before: HashMap<String, Tensor> = self.current_states();
         self.choices += 1;

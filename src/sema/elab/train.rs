@@ -362,8 +362,12 @@ impl Elab<'_> {
                         _ => "an integer that is not negative",
                     };
                     let found = self.type_text(&other);
-                    return Err(self
-                        .fail(error("E0204", format!("'{known}' takes {wanted}, not {found}")).at(expr.span, "here")));
+                    let d = error("E0204", format!("'{known}' takes {wanted}, not {found}")).at(expr.span, "here");
+                    let help = match &other {
+                        Value::Str(text) if text.parse::<u64>().is_ok() => Some(format!("write `{known} = {text}`")),
+                        _ => None,
+                    };
+                    return Err(self.fail(d.maybe_help(help)));
                 }
                 (unknown, _) => {
                     let d = error("E0304", format!("unknown setting '{unknown}'"))
@@ -401,6 +405,8 @@ impl Elab<'_> {
                     .help("add `step(columns) { …; minimize … with … }`"),
             ));
         };
+        self.columns = schema.columns.iter().map(|c| c.name.clone()).collect();
+        self.step_inputs = step.inputs.iter().map(|i| i.name.clone()).collect();
         let mut failed = false;
         for input in &step.inputs {
             let Some(column) = schema.columns.iter().find(|c| c.name == input.name) else {
