@@ -1,7 +1,7 @@
 //! The time of each instruction of a step, and what it did in that time.
 
 use super::step::Step;
-use crate::ir::{Graph, NodeId, Op};
+use crate::ir::{ConvPart, Graph, NodeId, Op};
 use crate::passes::plan;
 use crate::source::{SourceMap, Span};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Part {
     /// In one step.
     pub time: Duration,
     pub bytes: usize,
-    /// Of products only: multiplications and additions.
+    /// Of products and convolutions only: multiplications and additions.
     pub flops: f64,
 }
 
@@ -69,7 +69,10 @@ fn line(sources: &SourceMap, span: Span) -> String {
 fn products(step: &Step) -> Vec<f64> {
     let fused = step.compiled().fused();
     let of_unit = |k: usize| {
-        let own = fused.units[k].roots.iter().filter(|id| matches!(fused.graph.node(**id).op, Op::Dot { .. }));
+        let own = fused.units[k]
+            .roots
+            .iter()
+            .filter(|id| matches!(fused.graph.node(**id).op, Op::Dot { .. } | Op::Conv { .. }));
         own.map(|id| product(&fused.graph, *id)).sum()
     };
     let of_step = |s: &plan::Step| match s {
@@ -81,6 +84,16 @@ fn products(step: &Step) -> Vec<f64> {
 
 fn product(graph: &Graph, id: NodeId) -> f64 {
     let node = graph.node(id);
+    if let Op::Conv { part, window, groups } = &node.op {
+        // Each element of the result is a sum over a window of the input channels of its group.
+        let (image, result) = match part {
+            ConvPart::Result => (graph.ty(node.args[0]), &node.ty),
+            ConvPart::Image => (&node.ty, graph.ty(node.args[0])),
+            ConvPart::Kernel => (graph.ty(node.args[0]), graph.ty(node.args[1])),
+        };
+        let depth = window.size.iter().product::<usize>() * image.shape[window.axes() + 1] / groups;
+        return 2.0 * result.elements() as f64 * depth as f64;
+    }
     let Op::Dot { lhs_contract, .. } = &node.op else { return 0.0 };
     let lhs = graph.shape(node.args[0]);
     let depth: usize = lhs_contract.iter().map(|axis| lhs[*axis]).product();

@@ -2,6 +2,7 @@
 
 mod models;
 mod random_graphs;
+mod windows;
 
 use super::{Compiled, Engine, Executable, Options, Tensor};
 use crate::interp::Interpreter;
