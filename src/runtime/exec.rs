@@ -3,16 +3,20 @@
 use super::launch::{Launch, Shape};
 use super::memory::RawMemory;
 use super::ops::Call;
+use super::ops::attention::Attention;
+use super::ops::conv::Conv;
 use super::pool::Pool;
+use super::scan::Loop;
 use super::subnormal::Flushed;
 use super::{Buffer, Executable, Tensor};
 use crate::codegen::{self, Module};
 use crate::diag::{self, Diagnostic};
 use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
 use crate::kernel::{Kernel, interp, print::print, rebase::rebase};
-use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
+use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::are_strided, operands::strided};
 use crate::passes::plan::{Base, Place, Plan, Step, plan, traffic};
 use crate::source::{SourceMap, Span};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,6 +64,12 @@ enum Instr {
         first: usize,
         count: usize,
     },
+    /// Operands, then the result.
+    Loop {
+        body: Box<RefCell<Loop>>,
+        first: usize,
+        count: usize,
+    },
     Copy {
         first: usize,
         bytes: usize,
@@ -71,7 +81,12 @@ enum Instr {
 pub struct Instruction {
     pub name: String,
     pub span: Span,
+    /// Of one run.
     pub bytes: usize,
+    /// Multiplications and additions of one run, of products only.
+    pub flops: f64,
+    /// Runs in one run of the program: more than one inside loops.
+    pub runs: usize,
 }
 
 /// A pointer that depends on the caller's tensors.
@@ -99,7 +114,8 @@ pub struct Compiled {
     _arena: Buffer,
     _constants: Buffer,
     workspace: Buffer,
-    module: Option<Module>,
+    /// Shared by the parts of a loop.
+    module: Option<Arc<Module>>,
 }
 
 // SAFETY: the pointers lead into the buffers that `Compiled` owns, or are replaced at each run.
@@ -114,10 +130,27 @@ impl Compiled {
         let start = Instant::now();
         let plan = plan(&fused);
         let plan_time = start.elapsed();
-        let start = Instant::now();
+        let mut compiled = Compiled::assemble(fused, plan, None, options)?;
+        let total = start.elapsed();
+        compiled.timings = Timings { fuse: fuse_time, plan: plan_time, codegen: total - plan_time };
+        Ok(compiled)
+    }
+
+    /// The same code on memory of its own, so that both may run at once.
+    pub(super) fn another(&self, options: &Options) -> Result<Compiled, Diagnostic> {
+        Compiled::assemble(self.fused.clone(), self.plan.clone(), self.module.clone(), options)
+    }
+
+    /// Gives a plan its memory, and its kernels their code unless they have it.
+    fn assemble(
+        fused: Fused,
+        plan: Plan,
+        module: Option<Arc<Module>>,
+        options: &Options,
+    ) -> Result<Compiled, Diagnostic> {
         let mut builder = Builder::new(&fused, &plan);
         for step in &plan.steps {
-            builder.step(step);
+            builder.step(step, options)?;
         }
         let Builder { kernels, instrs, pointers, patches, arena, constants, .. } = builder;
         let pool = Pool::shared(options.threads);
@@ -129,15 +162,18 @@ impl Compiled {
         let (module, launches, workspace) = match options.engine {
             Engine::Interp => (None, vec![], Buffer::zeroed(calls)),
             Engine::Jit => {
-                let module = codegen::compile(&kernels).map_err(failed)?;
+                let module = match module {
+                    Some(module) => module,
+                    None => Arc::new(codegen::compile(&kernels).map_err(failed)?),
+                };
                 let (launches, workspace) = launches(&kernels, &module, pool.threads(), calls);
                 (Some(module), launches, workspace)
             }
         };
-        let timings = Timings { fuse: fuse_time, plan: plan_time, codegen: start.elapsed() };
+        let graph = &fused.graph;
         let results = graph.outputs.iter().filter(|o| !matches!(o.kind, OutputKind::Update(_)));
         Ok(Compiled {
-            timings,
+            timings: Timings::default(),
             kernels,
             instrs,
             pointers,
@@ -169,29 +205,44 @@ impl Compiled {
 
     /// The compiled code of [`Compiled::kernels`], for dumps; `None` if the interpreter runs them.
     pub fn module(&self) -> Option<&Module> {
-        self.module.as_ref()
+        self.module.as_deref()
     }
 
     /// The `fused` stage: kernels and library calls with the operations inside and their places in the source.
     pub fn print_fused(&self, sources: &SourceMap) -> String {
-        self.fused.print(sources)
+        self.fused.print(sources) + &self.print_bodies(|body| body.print_fused(sources))
     }
 
     /// The `kernels` stage: loop nests.
     pub fn print_kernels(&self) -> String {
-        self.kernels.iter().map(print).collect::<Vec<_>>().join("\n")
+        let own = self.kernels.iter().map(print).collect::<Vec<_>>().join("\n");
+        own + &self.print_bodies(Compiled::print_kernels)
     }
 
     /// The `plan` stage: steps, places and live ranges.
     pub fn print_plan(&self) -> String {
-        self.plan.print(&self.fused)
+        self.plan.print(&self.fused) + &self.print_bodies(Compiled::print_plan)
+    }
+
+    /// A stage of the bodies of loops, each under a heading.
+    fn print_bodies(&self, print: impl Fn(&Compiled) -> String) -> String {
+        let one = |instr: &Instr| match instr {
+            Instr::Loop { body, .. } => {
+                let body = body.borrow();
+                format!("\nbody of a scan, {} runs\n{}", body.runs(), print(body.body()))
+            }
+            _ => String::new(),
+        };
+        self.instrs.iter().map(one).collect()
     }
 
     /// The `clif` or `asm` stage: every kernel in turn. Empty if the interpreter runs them.
     pub fn print_code(&self, asm: bool) -> String {
         let Some(module) = &self.module else { return String::new() };
         let one = |k: usize| if asm { module.asm(k) } else { module.clif(k) };
-        (0..self.kernels.len()).map(|k| format!("; {}\n{}\n", self.kernels[k].name, one(k))).collect()
+        let own: String =
+            (0..self.kernels.len()).map(|k| format!("; {}\n{}\n", self.kernels[k].name, one(k))).collect();
+        own + &self.print_bodies(|body| body.print_code(asm))
     }
 
     pub fn timings(&self) -> Timings {
@@ -202,6 +253,20 @@ impl Compiled {
     pub fn result_types(&self) -> &[Type] {
         &self.result_types
     }
+}
+
+/// Multiplications and additions of a product.
+fn product_flops(graph: &Graph, id: NodeId) -> f64 {
+    let node = graph.node(id);
+    let lhs_contract = match &node.op {
+        Op::Dot { lhs_contract, .. } => lhs_contract,
+        Op::Conv { part, window, groups } => return Conv::new(graph, id, *part, window, *groups).flops(),
+        Op::Attention(_) | Op::AttentionGrad { .. } => return Attention::new(graph, id).flops(),
+        _ => return 0.0,
+    };
+    let lhs = graph.shape(node.args[0]);
+    let depth: usize = lhs_contract.iter().map(|axis| lhs[*axis]).product();
+    2.0 * node.ty.elements() as f64 * depth as f64
 }
 
 fn failed(error: codegen::CodegenError) -> Diagnostic {
@@ -280,7 +345,7 @@ impl<'a> Builder<'a> {
         self.pointer(place);
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &Step, options: &Options) -> Result<(), Diagnostic> {
         let first = self.pointers.len();
         match step {
             Step::Copy(copy) => {
@@ -308,18 +373,25 @@ impl<'a> Builder<'a> {
                         let node = graph.node(id);
                         for arg in &node.args {
                             match node.op {
-                                Op::Dot { .. } => self.of_node(strided(graph, *arg).base),
+                                ref op if are_strided(op) => self.of_node(strided(graph, *arg).base),
                                 _ => self.of_node(*arg),
                             }
                         }
                         self.of_node(id);
-                        let call = Box::new(Call::new(graph, id));
-                        self.instrs.push(Instr::Call { call, first, count: node.args.len() });
+                        let count = node.args.len();
+                        self.instrs.push(match &node.op {
+                            Op::Scan(scan) => {
+                                let body = Box::new(RefCell::new(Loop::new(scan, options)?));
+                                Instr::Loop { body, first, count }
+                            }
+                            _ => Instr::Call { call: Box::new(Call::new(graph, id)), first, count },
+                        });
                     }
                     Work::Concat => {}
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -344,32 +416,95 @@ impl Compiled {
     pub fn run_timed(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor], times: &mut [Duration]) {
         self.bind(inputs, results);
         let _flushed = Flushed::new();
-        for (instr, time) in self.instrs.iter().zip(times) {
-            let start = Instant::now();
-            // SAFETY: as in `run`.
-            unsafe { self.execute(instr) };
-            *time += start.elapsed();
+        // SAFETY: as in `run`.
+        unsafe { self.execute_timed(times) };
+    }
+
+    /// As [`Compiled::run_at`], with the time of each instruction.
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn run_timed_at(&mut self, inputs: &[*mut u8], results: &[*mut u8], times: &mut [Duration]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.patch(|k| inputs[k], |k| results[k]);
+            self.execute_timed(times);
         }
     }
 
-    /// For each instruction its name, the source of its last value, and the bytes that it reads and writes.
-    pub fn instructions(&self) -> Vec<Instruction> {
-        let graph = &self.fused.graph;
-        let of_step = |step: &Step| {
-            let (name, span) = match step {
-                Step::Unit(k) => {
-                    let unit = &self.fused.units[*k];
-                    let root = graph.node(unit.roots[0]);
-                    match &unit.work {
-                        Work::Kernel(draft) => (draft.kernel.name.clone(), root.span),
-                        _ => (root.op.name().to_string(), root.span),
+    /// # Safety
+    /// As for [`Compiled::execute`].
+    unsafe fn execute_timed(&self, times: &mut [Duration]) {
+        let mut rest = times;
+        for instr in &self.instrs {
+            let own = match instr {
+                Instr::Loop { body, .. } => body.borrow().body().count(),
+                _ => 1,
+            };
+            let (here, after) = rest.split_at_mut(own);
+            rest = after;
+            // SAFETY: the caller's promise.
+            unsafe {
+                match instr {
+                    Instr::Loop { body, first, count } => {
+                        let args = &self.pointers[*first..first + count];
+                        body.borrow_mut().run(&self.pool, args, self.pointers[first + count], Some(here));
+                    }
+                    _ => {
+                        let start = Instant::now();
+                        self.execute(instr);
+                        here[0] += start.elapsed();
                     }
                 }
-                Step::Copy(_) => ("copy".into(), Span::default()),
-            };
-            Instruction { name, span, bytes: traffic::bytes(&self.fused, step) }
+            }
+        }
+    }
+
+    /// Instructions, with those of loops in the place of the loops.
+    fn count(&self) -> usize {
+        let one = |instr: &Instr| match instr {
+            Instr::Loop { body, .. } => body.borrow().body().count(),
+            _ => 1,
         };
-        self.plan.steps.iter().map(of_step).collect()
+        self.instrs.iter().map(one).sum()
+    }
+
+    /// What each instruction is, those of a loop's body in the place of the loop.
+    pub fn instructions(&self) -> Vec<Instruction> {
+        let mut all = vec![];
+        for (step, instr) in self.plan.steps.iter().filter(|s| self.is_instruction(s)).zip(&self.instrs) {
+            match instr {
+                Instr::Loop { body, .. } => {
+                    let body = body.borrow();
+                    let inside = body.body().instructions().into_iter();
+                    all.extend(inside.map(|i| Instruction { runs: i.runs * body.runs(), ..i }));
+                }
+                _ => all.push(self.instruction(step)),
+            }
+        }
+        all
+    }
+
+    /// Concatenations in place are no instructions.
+    fn is_instruction(&self, step: &Step) -> bool {
+        !matches!(step, Step::Unit(k) if matches!(self.fused.units[*k].work, Work::Concat))
+    }
+
+    fn instruction(&self, step: &Step) -> Instruction {
+        let graph = &self.fused.graph;
+        let (name, span, flops) = match step {
+            Step::Unit(k) => {
+                let unit = &self.fused.units[*k];
+                let root = graph.node(unit.roots[0]);
+                let flops = unit.roots.iter().map(|id| product_flops(graph, *id)).sum();
+                match &unit.work {
+                    Work::Kernel(draft) => (draft.kernel.name.clone(), root.span, 0.0),
+                    _ => (root.op.name().to_string(), root.span, flops),
+                }
+            }
+            Step::Copy(_) => ("copy".into(), Span::default(), 0.0),
+        };
+        Instruction { name, span, bytes: traffic::bytes(&self.fused, step), flops, runs: 1 }
     }
 
     /// Checks types and points the instructions at this run's tensors.
@@ -382,13 +517,33 @@ impl Compiled {
         for (tensor, ty) in results.iter().zip(&self.result_types) {
             assert_eq!(tensor.ty(), ty, "a result of the compiled graph");
         }
+        // SAFETY: the types were checked, so the plan's offsets lie inside the tensors.
+        unsafe { self.patch(|k| inputs[k].as_mut_ptr(), |k| results[k].as_mut_ptr()) };
+    }
+
+    /// Runs once on memory that somebody else owns: what the body of a loop does.
+    ///
+    /// # Safety
+    /// The pointers are those of values of the types of the graph's inputs and results, and no two of them overlap unless
+    /// both are only read.
+    pub(super) unsafe fn run_at(&mut self, inputs: &[*mut u8], results: &[*mut u8]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.patch(|k| inputs[k], |k| results[k]);
+            self.instrs.iter().for_each(|instr| self.execute(instr));
+        }
+    }
+
+    /// # Safety
+    /// The blocks are as large as the graph's inputs and results.
+    unsafe fn patch(&mut self, mut input: impl FnMut(usize) -> *mut u8, mut result: impl FnMut(usize) -> *mut u8) {
         for patch in &self.patches {
             let block = match patch.base {
-                Base::Input(k) => inputs[k].as_mut_ptr(),
-                Base::Result(k) => results[k].as_mut_ptr(),
+                Base::Input(k) => input(k),
+                Base::Result(k) => result(k),
                 Base::Arena | Base::Constants => continue,
             };
-            // SAFETY: the types were checked, so the plan's offsets lie inside the tensors.
+            // SAFETY: the caller's promise; the plan's offsets lie inside its blocks.
             self.pointers[patch.pointer] = unsafe { block.add(patch.offset) };
         }
     }
@@ -413,6 +568,11 @@ impl Compiled {
                 let args = &self.pointers[*first..first + count];
                 // SAFETY: the caller's promise; the plan never lets a call's result overlap its operands.
                 unsafe { call.run(&self.pool, args, self.pointers[first + count], self.workspace.as_ptr().cast_mut()) };
+            }
+            Instr::Loop { body, first, count } => {
+                let args = &self.pointers[*first..first + count];
+                // SAFETY: as for a call.
+                unsafe { body.borrow_mut().run(&self.pool, args, self.pointers[first + count], None) };
             }
             Instr::Copy { first, bytes } => {
                 let (from, to) = (self.pointers[*first], self.pointers[first + 1]);

@@ -2,13 +2,8 @@
 
 use serde_json::Value;
 
-/// What a reference file is here.
-pub enum Entry {
-    /// The output's name and the expression for it.
-    Expressions(Vec<(&'static str, String)>),
-    /// Not in the language, with the reason.
-    Missing(&'static str),
-}
+/// The outputs' names and the expression for each.
+pub type Expressions = Vec<(&'static str, String)>;
 
 /// `, name = value` for each attribute that a case has.
 fn settings(attrs: &Value, names: &[&str]) -> String {
@@ -17,7 +12,7 @@ fn settings(attrs: &Value, names: &[&str]) -> String {
 }
 
 /// The expression for a case of a file, over inputs of the case's names.
-pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
+pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Expressions> {
     let attr = |name: &str| attrs[name].as_f64().unwrap_or_else(|| panic!("{op}/{case}: attribute {name}"));
     let function = || attrs["function"].as_str().unwrap_or_default();
     // An axis as text: a number, a list, or all.
@@ -27,8 +22,9 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
     };
     let keep = || attrs["keepdim"].as_bool().unwrap_or(false);
     let sum = attrs["reduction"] == "sum";
-    let y = |text: String| Some(Entry::Expressions(vec![("y", text)]));
+    let y = |text: String| Some(vec![("y", text)]);
     let text = |text: &str| y(text.to_string());
+    let channels_last = |layer: String| y(format!("to_nchw({layer}(to_nhwc(x)))"));
     match op {
         "graph_cnn" => text("cross_entropy(small_cnn(x, w1, b1, gamma, beta, w2), target)"),
         // Their channels come second, and kernels are [out, in / groups, ..].
@@ -55,10 +51,7 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
                 _ => y(format!("to_nchw(window_sum(to_nhwc(x), {windows})) / {}", attr("kernel_size").powi(2))),
             }
         }
-        // Of 4 x 5 elements: bins of 2 x 3, the second ones from 2 x 2.
-        "adaptive_avg_pool2d" => text("to_nchw(window_sum(to_nhwc(x), [2, 3], stride = 2)) / 6"),
-        "ctc" => Some(Entry::Missing("needs a loop over time, which the language does not have yet")),
-        "graph_fan_out" => Some(Entry::Missing("the file does not record its formula")),
+        "ctc" => text("ctc(transpose(logits, [1, 0, 2]), target)"),
 
         // Elementwise
         "relu" | "relu6" | "selu" | "sigmoid" | "silu" | "log_sigmoid" | "mish" | "softsign" | "tanh" => {
@@ -108,7 +101,7 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
 
         // Products
         "matmul" | "bmm" => text("a @ b"),
-        "einsum" => text("a @ transpose(b)"),
+        "einsum" => y(format!("einsum({}, a, b)", attrs["equation"])),
         "linear" => text("linear(x, w, b)"),
         "swiglu" => text("swiglu(x @ transpose(w1), x @ transpose(w2))"),
         "attention" if case == "additive_mask" => text("attention(q, k, v, mask)"),
@@ -121,20 +114,15 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
         "slice" => text("x[:, 1:4:2]"),
         "concat" => text("concat([a, b, a], axis = 0)"),
         "stack" => text("[a, b]"),
-        "repeat" => text("concat([x, x], axis = 0)"),
-        "pad" if case == "reflect" => {
-            text("concat([flip(x[.., 1:3], axis = 2), x, flip(x[.., -2:-1], axis = 2)], axis = 2)")
-        }
+        "repeat" => text("tile(x, 2, axis = 0)"),
+        "pad" if case == "reflect" => text("pad_axis(x, axis = 2, low = 2, high = 1, mode = \"reflect\")"),
         "pad" => text("pad(x, low = [0, 1], high = [1, 2], value = 0.5)"),
         "tril" => text("tril(x)"),
-        "upsample2d" if case == "nearest" => {
-            text("reshape(broadcast(x[:, :, :, new, :, new], [1, 2, 2, 2, 3, 2]), [1, 2, 4, 6])")
+        // Images of the library are [batch, height, width, channels].
+        "upsample2d" => channels_last(format!("UpSample2d(2, mode = \"{case}\")")),
+        "adaptive_avg_pool2d" => {
+            channels_last(format!("AdaptiveAvgPool2d({}, {})", attrs["output_size"], attrs["output_size"]))
         }
-        // Interpolation is linear along each axis: a product with the weights of the old places in the new ones.
-        "upsample2d" => text(
-            "transpose(transpose(x @ [[1, 0.75, 0.25, 0, 0, 0], [0, 0.25, 0.75, 0.75, 0.25, 0], [0, 0, 0, 0.25, 0.75, 1]]) \
-             @ [[1, 0.75, 0.25, 0], [0, 0.25, 0.75, 1]])",
-        ),
         "gather" => y(format!("take_along(x, i, axis = {})", axis())),
         "index_select" => y(format!("gather(x, i, axis = {})", axis())),
         "embedding" if case == "padding_idx" => {
@@ -145,14 +133,10 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
         "sort" => {
             let attributes = format!("axis = {}, descending = {}", axis(), attrs["descending"]);
             let values = ("values", format!("sort(x, {attributes})"));
-            Some(Entry::Expressions(vec![values, ("indices", format!("argsort(x, {attributes})"))]))
+            Some(vec![values, ("indices", format!("argsort(x, {attributes})"))])
         }
         "topk" => {
-            let index = "argsort(x, axis = 1, descending = true)[:, :2]";
-            Some(Entry::Expressions(vec![
-                ("values", format!("take_along(x, {index}, axis = 1)")),
-                ("indices", index.into()),
-            ]))
+            Some(vec![("values", "top_k(x, 2, axis = 1)[0]".into()), ("indices", "top_k(x, 2, axis = 1)[1]".into())])
         }
 
         // Normalisation
@@ -163,11 +147,11 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
                     "gamma{wide} * (x - running_mean{wide}) / sqrt(running_var{wide} + 1e-5) + beta{wide}"
                 ));
             }
-            Some(Entry::Expressions(vec![
+            Some(vec![
                 ("y", format!("gamma{wide} * standardized(x, axis = {axes}) + beta{wide}")),
                 ("new_running_mean", format!("0.9 * running_mean + 0.1 * mean(x, axis = {axes})")),
                 ("new_running_var", format!("0.9 * running_var + 0.1 * variance(x, axis = {axes}, correction = 1)")),
-            ]))
+            ])
         }
         "layer_norm" => match case {
             "no_affine" => text("standardized(x)"),
@@ -175,7 +159,7 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
             _ => text("gamma * standardized(x) + beta"),
         },
         "rms_norm" => text("gamma * rms_normalized(x)"),
-        "instance_norm" => text("standardized(x, axis = [2, 3])"),
+        "instance_norm" => channels_last("InstanceNorm(affine = false)".into()),
         "group_norm" if case == "one_group" => text("gamma[:, new] * standardized(x, axis = [1, 2]) + beta[:, new]"),
         "group_norm" => {
             text("gamma[:, new, new] * reshape(standardized(reshape(x, [2, 2, -1])), shape(x)) + beta[:, new, new]")
@@ -216,14 +200,15 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
         "cosine_embedding_loss" => text("cosine_embedding(a, b, t, margin = 0.2)"),
 
         // Cells and whole networks
-        "rnn_cell" => text("tanh(linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh))"),
-        "gru_cell" => text("gru_cell(x, h, w_ih, w_hh, b_ih, b_hh)"),
+        "rnn_cell" => text("rnn_cell(x, h, transpose(w_ih), transpose(w_hh), b_ih + b_hh)"),
+        "gru_cell" => text("gru_of_rows(x, h, w_ih, w_hh, b_ih, b_hh)"),
         "lstm_cell" => {
-            let gates = "lstm_gates(x, h, w_ih, w_hh, b_ih, b_hh)";
-            let cell = format!("lstm_next_cell({gates}, c)");
-            Some(Entry::Expressions(vec![("h_new", format!("lstm_next_hidden({gates}, {cell})")), ("c_new", cell)]))
+            let part = |k: usize| format!("lstm_of_rows(x, h, c, w_ih, w_hh, b_ih, b_hh, part = {k})");
+            Some(vec![("h_new", part(0)), ("c_new", part(1))])
         }
         "lstm_sequence" => text("lstm_sequence(x, w_ih, w_hh, b_ih, b_hh)"),
+        // The file says "x is used several times"; the formula is the one that gives its numbers.
+        "graph_fan_out" => text("x * x + exp(x) - x * sum(x)"),
         "graph_mlp" => text("cross_entropy(residual_mlp(x, w1, b1, w2, b2, w3, b3), target)"),
         "graph_stop_gradient" => text("sum(stop_gradient(x) * x) + stop_gradient(sum(x^2))"),
         "graph_transformer_block" => text("transformer_block(x, g1, c1, g2, c2, wqkv, bqkv, wo, bo, f1, e1, f2, e2)"),

@@ -4,8 +4,8 @@ use pest::iterators::Pair;
 
 use super::{Builder, Built, Parts, Rule};
 use crate::syntax::ast::{
-    Block, Const, Data, Def, DefKind, DimExpr, Experiment, Item, ItemKind, Param, Step, Stmt, StmtKind, Test, Train,
-    TypeExpr, Use,
+    Block, Const, Data, Def, DefKind, DimExpr, Experiment, Item, ItemKind, Param, Sample, Step, Stmt, StmtKind, Test,
+    Train, TypeExpr, Use,
 };
 
 impl Builder {
@@ -115,13 +115,24 @@ impl Builder {
             hypers,
             data: self.only_expr(parts)?,
             settings: vec![],
+            objective: None,
             lets: vec![],
             step: None,
+            sample: None,
         };
         let body = parts.find(Rule::train_body).ok_or_else(|| self.lost(parts.start))?;
         for entry in body.clone().into_inner() {
             match entry.as_rule() {
                 Rule::setting => train.settings.push(self.setting(entry)?),
+                Rule::objective => {
+                    let objective = self.objective(entry)?;
+                    if let Some((_, first)) = &train.objective {
+                        return Err(crate::diag::error("E0101", "a training has one objective")
+                            .at(objective.1.span, "this is a second one")
+                            .at(first.span, "the first is here"));
+                    }
+                    train.objective = Some(objective);
+                }
                 Rule::let_stmt => train.lets.push(self.stmt(entry)?),
                 Rule::step => {
                     let step = self.step(entry)?;
@@ -131,6 +142,15 @@ impl Builder {
                             .at(first.span, "the first is here"));
                     }
                     train.step = Some(step);
+                }
+                Rule::sample => {
+                    let sample = self.sample(entry)?;
+                    if let Some(first) = &train.sample {
+                        return Err(crate::diag::error("E0101", "a training has one 'sample'")
+                            .at(sample.span, "this is a second one")
+                            .at(first.span, "the first is here"));
+                    }
+                    train.sample = Some(sample);
                 }
                 _ => return Err(self.lost(parts.start)),
             }
@@ -146,6 +166,16 @@ impl Builder {
             None => vec![],
         };
         Ok(Step { inputs, body: self.only_block(&parts)?, span })
+    }
+
+    fn sample(&mut self, pair: Pair<'_, Rule>) -> Built<Sample> {
+        let span = self.span(&pair);
+        let parts = Parts::of(pair);
+        let args = match parts.find(Rule::call) {
+            Some(call) => self.args(call.clone())?,
+            None => vec![],
+        };
+        Ok(Sample { args, body: self.only_block(&parts)?, span })
     }
 
     fn setting(&mut self, pair: Pair<'_, Rule>) -> Built<(crate::syntax::ast::Ident, crate::syntax::ast::Expr)> {
@@ -167,15 +197,17 @@ impl Builder {
                 Rule::axis => experiment.axes.push(self.setting(pair.clone())?),
                 Rule::setting => experiment.settings.push(self.setting(pair.clone())?),
                 Rule::strategy => experiment.strategy = Some(self.only_expr(&Parts::of(pair.clone()))?),
-                Rule::objective => {
-                    let inner = Parts::of(pair.clone());
-                    let maximize = inner.find(Rule::kw_maximizing).is_some();
-                    experiment.objective = Some((maximize, self.only_expr(&inner)?));
-                }
+                Rule::objective => experiment.objective = Some(self.objective(pair.clone())?),
                 _ => {}
             }
         }
         Ok(experiment)
+    }
+
+    /// `minimizing test.loss`: whether it is to grow, and what.
+    fn objective(&mut self, pair: Pair<'_, Rule>) -> Built<(bool, crate::syntax::ast::Expr)> {
+        let parts = Parts::of(pair);
+        Ok((parts.find(Rule::kw_maximizing).is_some(), self.only_expr(&parts)?))
     }
 
     /// The type of `name: type`, if one is written.
