@@ -255,6 +255,26 @@ impl Session {
         }
     }
 
+    /// The data of the open file, and where its files are looked up.
+    pub fn pipelines(&mut self, request: &Request) -> Result<(Vec<Pipeline>, data::Context), Vec<Diagnostic>> {
+        let (modules, found) = self.load_all(false);
+        self.sift(found)?;
+        let sets = self.sets(request)?;
+        let sources = self.sources.clone();
+        let pipelines = sema::pipelines(&modules, &sources, &sets)?;
+        Ok((pipelines, self.context(request)))
+    }
+
+    /// `--set name=value` as expressions.
+    fn sets(&mut self, request: &Request) -> Result<Vec<(String, ast::Expr)>, Vec<Diagnostic>> {
+        let mut sets = Vec::new();
+        for (name, value) in &request.sets {
+            let file = self.sources.add(format!("--set {name}"), value.as_str());
+            sets.push((name.clone(), parse_expr(&self.sources, file)?));
+        }
+        Ok(sets)
+    }
+
     fn context(&self, request: &Request) -> data::Context {
         data::Context { data_dir: request.data_dir.clone(), file_dir: self.folder.clone() }
     }
@@ -267,11 +287,7 @@ impl Session {
         request: &Request,
         shelf: &data::Shelf,
     ) -> Result<Vec<Made>, Vec<Diagnostic>> {
-        let mut sets = Vec::new();
-        for (name, value) in &request.sets {
-            let file = self.sources.add(format!("--set {name}"), value.as_str());
-            sets.push((name.clone(), parse_expr(&self.sources, file)?));
-        }
+        let sets = self.sets(request)?;
         let schema = |pipeline: &Pipeline| shelf.schema(pipeline);
         let sources = Arc::new(self.sources.clone());
         let mut made = Vec::new();

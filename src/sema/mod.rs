@@ -15,7 +15,7 @@ pub mod program;
 pub mod resolve;
 pub mod value;
 
-pub use elab::{BuildOptions, Expectation, GRADIENT, program, test_graph, update_program};
+pub use elab::{BuildOptions, Expectation, GRADIENT, pipelines, program, test_graph, update_program};
 pub use eval::{COTANGENT, EvalGraph, eval_graph};
 pub use modules::{Modules, load};
 

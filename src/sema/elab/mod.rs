@@ -35,6 +35,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use data::pipelines;
 pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
 pub use train::{BuildOptions, TrainSource, program};
