@@ -16,8 +16,9 @@
 //! * [`linalg`]: decompositions of matrices, for both
 //! * [`interp`]: the slow, obvious interpreter of the IR
 //! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
+//! * [`experiment`]: several runs of one training: comparisons, sweeps
 //! * [`doc`]: what the library says about a definition, and its formula in LaTeX
-//! * [`cli`]: all printing; [`bench`]: measurements
+//! * [`cli`]: all printing; [`lsp`]: the language server; [`bench`]: measurements
 
 pub mod ad;
 pub mod bench;
@@ -27,10 +28,12 @@ pub mod data;
 pub mod diag;
 pub mod doc;
 pub mod driver;
+pub mod experiment;
 pub mod interp;
 pub mod ir;
 pub mod kernel;
 pub mod linalg;
+pub mod lsp;
 pub mod passes;
 pub mod runtime;
 pub mod sema;

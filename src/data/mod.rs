@@ -161,12 +161,14 @@ const SOURCES: &[&str] = &[
     "synthetic.linear",
     "synthetic.moons",
     "synthetic.spirals",
+    "synthetic.tokens",
     "synthetic.text",
     "text",
 ];
 
 const STEPS: &[&str] = &[
     "split",
+    "fold",
     "shuffle",
     "take",
     "balance",
@@ -212,6 +214,7 @@ fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, 
         "synthetic.moons" => synthetic::moons(source, read)?,
         "synthetic.spirals" => synthetic::spirals(source, read)?,
         "synthetic.linear" => synthetic::linear(source, read)?,
+        "synthetic.tokens" => synthetic::tokens(source, read)?,
         "synthetic.text" => text::synthetic(source)?,
         "text" => text::load(source, context)?,
         name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),
@@ -224,6 +227,7 @@ fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, 
     for step in &pipeline.steps {
         match step.name.as_str() {
             "split" => split::split(step, &mut table)?,
+            "fold" => split::fold(step, &mut table)?,
             "shuffle" => rows::shuffle(step, &mut table)?,
             "take" => rows::take(step, &mut table)?,
             "balance" => rows::balance(step, &mut table)?,

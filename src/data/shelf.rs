@@ -4,13 +4,12 @@ use super::spec::{Pipeline, Schema};
 use super::table::{Read, Values};
 use super::{Context, Dataset, run};
 use crate::diag::Diagnostic;
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Schemas and data sets by their pipeline, for the time of one command.
 pub struct Shelf {
     context: Context,
-    seen: RefCell<Vec<Entry>>,
+    seen: Mutex<Vec<Entry>>,
 }
 
 struct Entry {
@@ -21,26 +20,32 @@ struct Entry {
 
 impl Shelf {
     pub fn new(context: Context) -> Shelf {
-        Shelf { context, seen: RefCell::new(vec![]) }
+        Shelf { context, seen: Mutex::new(vec![]) }
     }
 
     /// As [`super::schema`]. Where that needs all of the data (a text table), the data is kept for [`Shelf::open`].
     pub fn schema(&self, pipeline: &Pipeline) -> Result<Schema, Vec<Diagnostic>> {
-        if let Some(entry) = self.seen.borrow().iter().find(|entry| entry.pipeline == *pipeline) {
+        // Held while reading: another run on the same data waits for it instead of reading it again.
+        let mut seen = self.seen();
+        if let Some(entry) = seen.iter().find(|entry| entry.pipeline == *pipeline) {
             return Ok(entry.schema.clone());
         }
         let table = run(pipeline, &self.context, Read::Shapes)?;
         let schema = table.schema();
         let is_whole = table.columns.iter().all(|column| !matches!(column.values, Values::Unread));
         let dataset = is_whole.then(|| Arc::new(Dataset { schema: schema.clone(), table }));
-        self.seen.borrow_mut().push(Entry { pipeline: pipeline.clone(), schema: schema.clone(), dataset });
+        seen.push(Entry { pipeline: pipeline.clone(), schema: schema.clone(), dataset });
         Ok(schema)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.seen.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// As [`super::open`].
     pub fn open(&self, pipeline: &Pipeline) -> Result<Arc<Dataset>, Vec<Diagnostic>> {
         self.schema(pipeline)?;
-        let mut seen = self.seen.borrow_mut();
+        let mut seen = self.seen();
         let entry = seen.iter_mut().find(|entry| entry.pipeline == *pipeline).expect("its schema was just asked for");
         if let Some(dataset) = &entry.dataset {
             return Ok(dataset.clone());

@@ -1,4 +1,4 @@
-//! `split`: which rows are for testing. Moves row numbers, never values.
+//! `split` and `fold`: which rows are for testing. Moves row numbers, never values.
 
 use super::args::{Args, Fallible, bad};
 use super::columns;
@@ -7,8 +7,7 @@ use super::spec::{Call, Value};
 use super::table::Table;
 use crate::diag::error;
 
-const PARAMS: [&str; 6] = ["test", "seed", "every", "last", "stratify", "fold"];
-const WAYS: [&str; 4] = ["test", "every", "last", "fold"];
+const WAYS: [&str; 3] = ["test", "every", "last"];
 
 /// Whether the step needs the values of a column: row counts depend on them.
 pub fn needs_values(call: &Call) -> bool {
@@ -16,22 +15,17 @@ pub fn needs_values(call: &Call) -> bool {
 }
 
 /// Makes the test part: a random fraction, `split(test = 0.2, seed = 0)`, the same one of each class with
-/// `stratify = label`; every k-th row, `split(every = 5)`; the end, `split(last = 24)` or `split(last = 0.1)`; or one of
-/// k parts of equal size, `split(fold = 0, folds = 5)`.
+/// `stratify = label`; every k-th row, `split(every = 5)`; or the end, `split(last = 24)` or `split(last = 0.1)`.
 pub fn split(call: &Call, table: &mut Table) -> Fallible<()> {
-    let args = Args::new(call, &[&PARAMS[..], &["folds"]].concat())?;
+    let args = Args::new(call, &["test", "seed", "every", "last", "stratify"])?;
     refuse(call, table)?;
     let ways: Vec<_> = WAYS.into_iter().filter_map(|name| args.get(name)).collect();
     if let [_, second, ..] = ways[..] {
         return Err(vec![bad(second, format!("'split' takes one of {}", WAYS.join(", ")), "a second way to split")]);
     }
     let given = |name: &str| args.get(name).is_some();
-    for (option, useful) in [
-        ("seed", !given("every") && !given("last")),
-        ("stratify", !given("every") && !given("last")),
-        ("folds", given("fold")),
-    ] {
-        if let Some(arg) = args.get(option).filter(|_| !useful) {
+    for option in ["seed", "stratify"] {
+        if let Some(arg) = args.get(option).filter(|_| given("every") || given("last")) {
             return Err(vec![bad(arg, format!("this way to split uses no '{option}'"), "has no effect")]);
         }
     }
@@ -50,22 +44,13 @@ pub fn split(call: &Call, table: &mut Table) -> Fallible<()> {
         let mut is_test = vec![false; total];
         for mut group in strata(&args, call, table)? {
             random.shuffle(&mut group);
-            let picked = if given("fold") {
-                let folds = args.count("folds", 5, 2)?;
-                let fold = args.int("fold", 0, 0, folds as i64 - 1)? as usize;
-                // The parts' borders lie where rounding puts them, so that sizes differ by one at most.
-                fold * group.len() / folds..(fold + 1) * group.len() / folds
-            } else {
-                let fraction = args.float("test", 0.2, 0.0, 1.0)?;
-                0..(fraction * group.len() as f64).round() as usize
-            };
-            group[picked].iter().for_each(|i| is_test[*i] = true);
+            let fraction = args.float("test", 0.2, 0.0, 1.0)?;
+            let count = (fraction * group.len() as f64).round() as usize;
+            group[..count].iter().for_each(|i| is_test[*i] = true);
         }
         is_test
     };
-    let all = std::mem::take(&mut table.train);
-    let part = |test: bool| all.iter().zip(&is_test).filter(move |(_, t)| **t == test).map(|(row, _)| *row).collect();
-    (table.train, table.test) = (part(false), part(true));
+    apart(table, &is_test);
     for (name, rows) in [("train", &table.train), ("test", &table.test)] {
         if rows.is_empty() {
             return Err(vec![
@@ -75,6 +60,34 @@ pub fn split(call: &Call, table: &mut Table) -> Fallible<()> {
         }
     }
     Ok(())
+}
+
+/// `fold(index, of, seed = 0)`: part `index` (from 0) of `of` equal random parts is the test part; with `stratify = label`
+/// each part has its share of each class. A test part of the source is set aside: the folds are of its training rows.
+pub fn fold(call: &Call, table: &mut Table) -> Fallible<()> {
+    let args = Args::new(call, &["index", "of", "seed", "stratify"])?;
+    let of = args.count("of", 5, 2)?;
+    let index = args.count("index", 0, 0)?;
+    let total = table.train.len();
+    if of > total || index >= of {
+        let what = error("E0409", format!("there is no fold {index} of {of} (from 0) in {total} rows"));
+        return Err(vec![what.at(call.span, "this fold")]);
+    }
+    let mut random = Random::new(args.seed(0)?, 2);
+    let mut groups = strata(&args, call, table)?;
+    groups.iter_mut().for_each(|group| random.shuffle(group));
+    let mut is_test = vec![false; total];
+    // One group after another: every `of`-th row takes its share of each.
+    groups.iter().flatten().skip(index).step_by(of).for_each(|i| is_test[*i] = true);
+    apart(table, &is_test);
+    Ok(())
+}
+
+/// Makes the marked train rows the test part.
+fn apart(table: &mut Table, is_test: &[bool]) {
+    let all = std::mem::take(&mut table.train);
+    let part = |test: bool| all.iter().zip(is_test).filter(move |(_, t)| **t == test).map(|(row, _)| *row).collect();
+    (table.train, table.test) = (part(false), part(true));
 }
 
 fn refuse(call: &Call, table: &Table) -> Fallible<()> {

@@ -3,7 +3,7 @@
 //! To add a code: one line in [`CODES`], and a page `explain/E….md` with the rule, a wrong and a right example.
 //!
 //! E01xx syntax, E02xx names, types and shapes, E03xx training and experiments, E04xx data, E05xx files of weights,
-//! E06xx run time, E09xx internal; W07xx likely mistakes in rules.
+//! E06xx run time, E09xx internal; W07xx likely mistakes.
 
 /// A code with its rule.
 #[derive(Clone, Copy, Debug)]
@@ -45,12 +45,16 @@ pub const CODES: &[Entry] = codes! {
     "E0216" "a module is unknown",
     "E0217" "a parameter or state is misused",
     "E0218" "a rule changes nothing",
+    "E0219" "a scan cannot do this",
+    "E0221" "a window does not fit",
     "E0301" "a training is incomplete",
     "E0302" "the data has no such column",
     "E0303" "a batch is larger than the data",
     "E0304" "a setting is unknown",
     "E0305" "--set names no hyper-parameter",
     "E0306" "nothing is trained, or something twice",
+    "E0307" "an objective names no reported value",
+    "E0308" "a comparison or sweep is wrong",
     "E0401" "a file cannot be read",
     "E0402" "a file has another format than its source reads",
     "E0403" "a file is cut short",
@@ -64,16 +68,22 @@ pub const CODES: &[Entry] = codes! {
     "E0501" "a checkpoint belongs to another model",
     "E0502" "a file of weights cannot be read",
     "E0503" "the run's folder cannot be written",
+    "E0504" "the data is not that of the checkpoint",
     "E0601" "the loss diverged",
     "E0602" "the time is up",
     "E0603" "a value is not finite",
     "E0604" "an expectation of a test does not hold",
+    "E0605" "the run was interrupted",
     "E0901" "an internal error",
     "W0701" "a state is of no use",
     "W0702" "a hyper-parameter changes nothing",
     "W0703" "a constant is zero in 32 bits",
     "W0704" "a division can meet zero",
     "W0705" "a rule ignores the gradient",
+    "W0706" "a value is never used",
+    "W0707" "a parameter is of no use",
+    "W0708" "a branch is never taken",
+    "W0709" "a loss of logits gets probabilities",
 };
 
 /// The entry of a code, in any case (`e0203`).

@@ -14,7 +14,7 @@ use crate::syntax::ast::{
 use std::collections::HashSet;
 
 /// Names that mean something everywhere.
-const WORDS: &[&str] = &["training", "all", "but_last", "loss", "in", "out"];
+const WORDS: &[&str] = &["training", "all", "but_last", "loss", "in", "out", "plateaus"];
 
 /// Errors after which the rest of a text is not looked at: nobody reads more, and hostile texts end soon.
 const MOST_ERRORS: usize = 50;
@@ -37,11 +37,6 @@ pub fn resolve(modules: &Modules) -> Vec<Diagnostic> {
                 ItemKind::Const(c) => walk.expr(&c.value),
                 ItemKind::Train(train) => walk.train(train),
                 ItemKind::Test(test) => walk.block(&test.body),
-                ItemKind::Sweep(sweep) => walk.diags.push(
-                    error("E0212", "'sweep' is not supported yet")
-                        .at(sweep.train.span, "a search over hyper-parameters")
-                        .help("`compare … over lr in [1e-3, 3e-3]` runs a list of values side by side"),
-                ),
                 _ => {}
             }
             diags.append(&mut walk.diags);
@@ -214,7 +209,8 @@ impl Walk<'_> {
     /// What is updated was declared before.
     fn target(&mut self, target: &Expr) {
         let ExprKind::Name(name) = &target.kind else { return self.expr(target) };
-        if self.is_local(name) || self.before + self.diags.len() >= MOST_ERRORS {
+        let known = self.is_local(name) || self.modules.is_left_out(self.module, name);
+        if known || self.before + self.diags.len() >= MOST_ERRORS {
             return;
         }
         let locals: Vec<&str> = self.scopes.iter().flatten().map(String::as_str).collect();
@@ -249,6 +245,13 @@ impl Walk<'_> {
                 }
             }
             ExprKind::Field(base, _) => self.expr(base),
+            ExprKind::Scan(scan) => {
+                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
+                self.scopes.push(HashSet::new());
+                scan.items.iter().for_each(|(name, _)| self.define(&name.name));
+                self.stmts(&scan.body.stmts);
+                self.scopes.pop();
+            }
             ExprKind::If(cond, then, otherwise) => {
                 self.expr(cond);
                 self.block(then);
@@ -313,12 +316,15 @@ impl Walk<'_> {
             || self.modules.lookup(self.module, name).is_some()
             || WORDS.contains(&name)
             || NAMED_CONSTANTS.iter().any(|(n, _)| *n == name)
-            || Builtin::from_name(name).is_some();
+            || Builtin::from_name(name).is_some()
+            || self.modules.is_left_out(self.module, name);
         let errors = self.before + self.diags.len();
         if known || errors >= MOST_ERRORS {
             return;
         }
         let unknown = error("E0201", format!("unknown name '{name}'")).at(span, "not defined here");
+        // One message about a name is enough.
+        self.scopes.first_mut().expect("a scope is open").insert(name.to_string());
         if errors >= MOST_GUESSES {
             self.diags.push(unknown);
             return;

@@ -4,26 +4,32 @@
 //! * [`shuffle`] and [`batches`]: which rows come when, gathered ahead on a second thread
 //! * [`state`]: the buffers that steps read and update, and [`starts`], what is in them at first; [`stage`]: a compiled
 //!   graph bound to them
+//! * [`start`]: where a run begins: anew, or at a checkpoint; [`control`] and [`stopped`]: when it ends early, and why
+//! * [`evaluate`]: the test part; [`pass`]: reports that need all rows of a pass
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
-//! * [`run`]: the loop itself; [`compare`]: tables over several runs
+//! * [`run`]: the loop itself
 //!
 //! Results depend on the program, its data and the seed, never on time or on the number of threads: a run that is
 //! interrupted and resumed ends with the same bits as one that was not.
 
 pub mod batches;
 pub mod checkpoint;
-pub mod compare;
+pub mod control;
+mod evaluate;
 pub mod folder;
 pub mod load;
 pub mod metrics;
 pub mod nan;
 pub mod npy;
+pub mod pass;
 pub mod run;
 pub mod shuffle;
 pub mod stage;
+mod start;
 mod starts;
 pub mod state;
+mod stopped;
 #[cfg(test)]
 mod tests;
 
@@ -34,9 +40,13 @@ use crate::runtime::{Executable, Tensor};
 use crate::sema::program::Program;
 use metrics::Record;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use run::train;
+pub use start::layout;
+pub use stopped::is_rate;
 
 /// Makes graphs runnable: the code generator or the interpreter.
 pub trait Engine: Sync {
@@ -97,6 +107,12 @@ pub struct TrainOptions {
     pub max_time: Option<Duration>,
     /// Continue from the newest checkpoint of `out`.
     pub resume: bool,
+    /// Begin with the model in this file.
+    pub weights: Option<PathBuf>,
+    /// Of a checkpoint of another model, take what fits.
+    pub partial: bool,
+    /// Set by Ctrl-C: the step under way is finished, and the state saved.
+    pub interrupt: Option<Arc<AtomicBool>>,
     /// Relative paths of `init = load(…)` are looked up here, in order.
     pub search: Vec<PathBuf>,
     /// What `config.json` repeats beside the settings: file text and command line values.
@@ -119,6 +135,8 @@ pub struct Summary {
     /// In the loop, without compilation; steps made in it (fewer than `steps` after a resume).
     pub training: Duration,
     pub steps_run: usize,
+    /// Why the run ended before its last epoch, though nothing went wrong.
+    pub stopped: Option<String>,
 }
 
 impl Summary {
@@ -176,13 +194,15 @@ pub struct Plan {
     pub steps: usize,
     pub done: usize,
     pub out: Option<PathBuf>,
+    /// What the user should know about the start: damaged checkpoints, tensors that were not loaded.
+    pub remarks: Vec<String>,
 }
 
 /// Listens to a run: progress bars, logs. Has no influence on it.
 pub trait Sink {
     fn start(&mut self, _program: &Program, _plan: &Plan) {}
     /// `step` steps are done.
-    fn progress(&mut self, _step: usize, _epoch: usize) {}
+    fn progress(&mut self, _step: usize, _epoch: usize, _loss: f64) {}
     fn epoch(&mut self, _plan: &Plan, _train: &Record, _test: Option<&Record>, _took: Duration) {}
     fn finish(&mut self, _summary: &Summary) {}
 }

@@ -3,20 +3,26 @@
 //! The library's numbers are compared with recorded references and with finite differences, through the language, in
 //! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
-mod bad;
+mod check;
+mod checkpoints;
 mod cli;
+mod cnn;
 mod counts;
 mod data;
 mod docs;
 mod engine;
 mod examples;
+mod examples_train;
 mod gpt;
 mod language;
 mod library_rules;
+mod metrics;
 mod mutations;
+mod objectives;
 mod ops;
 mod ops_table;
 mod optimizers;
+mod recorded;
 mod reference;
 mod rules;
 mod run;

@@ -112,7 +112,8 @@ fn strata_and_folds_share_out_every_class() {
     assert_eq!((stratified.schema().test_rows, of_class(&stratified, Split::Test)), (6, 2));
     let mut seen = vec![];
     for fold in 0..4 {
-        let data = split(&[("fold", Value::Int(fold)), ("folds", Value::Int(4)), ("stratify", name("k"))]);
+        let args = [("", Value::Int(fold)), ("", Value::Int(4)), ("stratify", name("k"))];
+        let data = folder.open(source(), &[call("fold", &args)]).unwrap();
         assert!((7..=8).contains(&data.schema().test_rows) && (2..=3).contains(&of_class(&data, Split::Test)));
         seen.extend(column(&data, Split::Test, "n"));
     }
@@ -122,8 +123,7 @@ fn strata_and_folds_share_out_every_class() {
     let code = |args: &[(&str, Value)]| folder.error(source(), &[call("split", args)]).code;
     assert_eq!(code(&[("every", Value::Int(2)), ("stratify", name("k"))]), "E0407");
     assert_eq!(code(&[("stratify", name("n"))]), "E0409");
-    assert_eq!(code(&[("fold", Value::Int(5))]), "E0407");
-    assert_eq!(code(&[("folds", Value::Int(5))]), "E0407");
+    assert_eq!(folder.error(source(), &[call("fold", &[("", Value::Int(5)), ("", Value::Int(5))])]).code, "E0409");
     for (by, each) in [("repeat", 20), ("drop", 10)] {
         let balanced = folder.open(source(), &[call("balance", &[("", name("k")), ("by", text(by))])]).unwrap();
         assert_eq!((balanced.schema().train_rows, of_class(&balanced, Split::Train)), (2 * each, each));

@@ -87,8 +87,11 @@ impl Elab<'_> {
             return Ok(());
         }
         let found = self.type_text(rule);
-        Err(self
-            .fail(error("E0204", format!("'with' takes an optimizer, not {found}")).at(at, format!("this is {found}"))))
+        Err(self.fail(
+            error("E0204", format!("'with' takes an optimizer, not {found}"))
+                .at(at, format!("this is {found}"))
+                .help("for example `with AdamW(1e-3)`, after `use optimizers.AdamW`"),
+        ))
     }
 
     /// The buffers of a rule are called after it: `adamw`, and `adamw2` for a second one.
@@ -157,10 +160,16 @@ impl Elab<'_> {
         };
         if let Some(filter) = filter {
             let mut kept = vec![];
-            for path in paths {
-                if self.group_filter(filter, &path)? {
-                    kept.push(path);
+            for path in &paths {
+                if self.group_filter(filter, path)? {
+                    kept.push(path.clone());
                 }
+            }
+            if kept.is_empty() && !paths.is_empty() {
+                let shown = |p: &String| format!("{p}: {}", self.ir_type_text(&self.params[p].ty));
+                let among: Vec<String> = paths.iter().take(8).map(shown).collect();
+                let d = error("E0306", "no parameter is like this").at(filter.span, "true of none of them");
+                return Err(self.fail(d.note(format!("parameters: {}", among.join(", ")))));
             }
             paths = kept;
         }
@@ -407,9 +416,20 @@ impl Elab<'_> {
         }
         let mut failed = false;
         for item in items {
-            match self.scalar_report(item) {
+            match self.reported_value(item) {
                 Ok(node) => {
-                    let carried = self.reads_metric_state(node);
+                    let carried = self.reads_metric_state(node) || self.needs_the_pass(node);
+                    if !carried && !self.graph.shape(node).is_empty() {
+                        let found = self.type_text(&Value::Tensor(Tensor::plain(node)));
+                        self.fail(
+                            error("E0203", "a reported value must be one number")
+                                .at(item.span, format!("this is {found}"))
+                                .note("a metric may report a table that it counts in a state")
+                                .help("reduce it: `mean(…)`"),
+                        );
+                        failed = true;
+                        continue;
+                    }
                     let name = self.report_name(item, "");
                     self.reports.push((Report { name, carried, train_only: false }, node));
                 }
@@ -436,17 +456,10 @@ impl Elab<'_> {
         false
     }
 
-    fn scalar_report(&mut self, item: &Expr) -> R<NodeId> {
+    fn reported_value(&mut self, item: &Expr) -> R<NodeId> {
         let value = self.expr(item)?;
         let t = self.to_tensor(value, Some(self.float), item.span)?;
-        if !self.shape_of(t)?.is_empty() {
-            let found = self.type_text(&Value::Tensor(t));
-            return Err(self.fail(
-                error("E0203", "a reported value must be one number")
-                    .at(item.span, format!("this is {found}"))
-                    .help("reduce it: `mean(…)`"),
-            ));
-        }
+        self.shape_of(t)?;
         Ok(t.node)
     }
 

@@ -5,8 +5,9 @@ use super::ops::Operand;
 use super::{Elab, Failed, FrameKind, ParamSlot, R};
 use crate::diag::error;
 use crate::ir::{DType, InputKind, Type};
+use crate::sema::modules::ModuleId;
 use crate::sema::program::Load;
-use crate::sema::value::{Tensor, Value};
+use crate::sema::value::{Layout, Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{Block, Decl, DefKind, Expr, Ident, Stmt, StmtKind};
 use std::collections::HashMap;
@@ -29,6 +30,8 @@ impl Elab<'_> {
         for stmt in stmts {
             value = self.statement(stmt);
             match value {
+                // What follows a failed assertion of the library only says the same again.
+                Err(Failed::Reported) if matches!(self.frame().module, ModuleId::Library(_)) => return value,
                 Err(Failed::Reported) => failed = true,
                 // The rule starts again: nothing that follows matters.
                 Err(_) => return value,
@@ -63,9 +66,21 @@ impl Elab<'_> {
             StmtKind::Expr(e) => self.expr(e),
             StmtKind::If { cond, then, otherwise } => self.if_statement(cond, then, otherwise.as_ref(), stmt.span),
             StmtKind::For { var, range, body } => self.for_loop(var, range, body),
-            StmtKind::Minimize(m) => self.minimize(m, stmt.span),
-            StmtKind::Report(items) => self.report(items),
-            StmtKind::Observe(items) => self.observe(items),
+            StmtKind::Minimize(m) => {
+                self.not_in_scan("'minimize'", stmt.span)?;
+                self.minimize(m, stmt.span)
+            }
+            StmtKind::Report(items) => {
+                self.not_in_scan("'report'", stmt.span)?;
+                self.report(items)
+            }
+            StmtKind::Observe(items) => {
+                self.not_in_scan("'observe'", stmt.span)?;
+                self.observe(items)
+            }
+            StmtKind::Expect { .. } if !self.scans.is_empty() => {
+                self.not_in_scan("'expect'", stmt.span).map(|()| Value::Unit)
+            }
             StmtKind::Expect { value, near, within } => self.expect(value, near.as_ref(), within.as_ref(), stmt.span),
             StmtKind::Eval { target, value } => self.eval_statement(target, value, stmt.span),
         }
@@ -199,6 +214,16 @@ impl Elab<'_> {
     /// Both branches are computed; what they update is chosen by the condition.
     pub fn run_time_if(&mut self, c: Operand, then: &Block, otherwise: Option<&Block>, span: Span) -> R<Value> {
         let cond = self.tensor_of_type(c.value, DType::Bool, c.span)?;
+        let many =
+            cond.layout == Layout::Flat || cond.layout == Layout::Plain && !self.graph.shape(cond.node).is_empty();
+        if many {
+            let found = self.type_text(&Value::Tensor(cond));
+            return Err(self.fail(
+                error("E0211", "an 'if' decides once, not for each element")
+                    .at(c.span, format!("this is {found}"))
+                    .help("choose element by element with `where(condition, a, b)`, or ask about all: `max(x) > 0`"),
+            ));
+        }
         let before_scopes = self.frame().scopes.clone();
         let before: HashMap<String, Tensor> = self.current_states();
         self.choices += 1;
@@ -297,6 +322,8 @@ impl Elab<'_> {
         let module = self.modules.main_id();
         let frame = self.new_frame(module, FrameKind::Eval, format!("the start of '{path}'"), path.to_string());
         self.frames.push(frame);
+        // A starting value is not one of the steps'.
+        let scans = std::mem::take(&mut self.scans);
         let value = match init {
             Value::Def(_) | Value::Instance(_) => {
                 let arg = Argument { name: None, value: Value::shape(&ty.shape), span };
@@ -310,6 +337,7 @@ impl Elab<'_> {
             let node = self.fit_state(t, like, path, span)?;
             Ok(Tensor::plain(node))
         });
+        self.scans = scans;
         self.frames.pop();
         result
     }
