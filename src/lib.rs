@@ -16,6 +16,7 @@
 //! * [`linalg`]: decompositions of matrices, for both
 //! * [`interp`]: the slow, obvious interpreter of the IR
 //! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
+//! * [`report`]: what a run leaves for people: pages, pictures, event files
 //! * [`doc`]: what the library says about a definition, and its formula in LaTeX
 //! * [`cli`]: all printing; [`bench`]: measurements
 
@@ -32,6 +33,7 @@ pub mod ir;
 pub mod kernel;
 pub mod linalg;
 pub mod passes;
+pub mod report;
 pub mod runtime;
 pub mod sema;
 pub mod source;

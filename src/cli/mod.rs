@@ -13,6 +13,7 @@ mod ir;
 mod output;
 mod progress;
 mod run;
+mod runs;
 mod table;
 mod test;
 mod values;
@@ -36,6 +37,8 @@ struct Cli {
 enum Command {
     /// Compile and run the file's training
     Run(run::Args),
+    /// List, compare, report on and clean the folders of runs
+    Runs(runs::Args),
     /// Parse and check files, and print every diagnostic
     Check(check::Args),
     /// Print the value of an expression, and its gradients
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Status {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Runs(args) => runs::run(args),
         Command::Check(args) => check::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Ir(args) => ir::run(args),

@@ -1,11 +1,14 @@
 //! `optc run FILE`
 
+use super::runs::{self, Beside, RUNS};
 use super::{DONE, Status, USAGE, WRONG, args, output, progress, table};
 use crate::driver::{self, Experiment, Job, Session};
+use crate::report;
 use crate::train::compare::{Comparison, Variant};
 use crate::train::metrics::number;
 use crate::train::{Engine, Failure, Summary, TrainOptions, folder, train};
 use serde_json::{Map, Value, json};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,6 +46,11 @@ pub struct Args {
     /// Stop (with status 3) after this time
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     max_time: Option<Duration>,
+    #[command(flatten)]
+    beside: Beside,
+    /// After the run, time the kernels of a step, by source line, for the report
+    #[arg(long)]
+    profile: bool,
     /// Only results and problems
     #[arg(long)]
     quiet: bool,
@@ -50,9 +58,6 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
-
-/// The folder below which runs are kept.
-const RUNS: &str = "runs";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let value: f64 =
@@ -129,6 +134,11 @@ impl Runner<'_> {
             output::object(&summary_json(&summary));
         } else {
             output::line(table::render(&result_rows(&summary)).trim_end());
+            if std::io::stdout().is_terminal()
+                && let Some(curves) = summary.out.as_ref().and_then(|out| runs::sparklines(out))
+            {
+                output::line(&curves);
+            }
         }
         Ok(())
     }
@@ -152,6 +162,7 @@ impl Runner<'_> {
                 None => variants.push(Variant { label: job.label.clone(), runs: vec![summary] }),
             }
         }
+        runs::report_on(&root, self.args.beside);
         let comparison = Comparison { name: name.to_string(), variants };
         if self.args.json {
             output::object(&comparison.to_json());
@@ -169,7 +180,7 @@ impl Runner<'_> {
             seed,
             steps: self.args.steps,
             epochs: self.args.epochs,
-            out: Some(out),
+            out: Some(out.clone()),
             save_every: self.args.save_every.map(|n| n as usize),
             check_nan: self.args.check_nan,
             max_time: self.args.max_time,
@@ -178,7 +189,12 @@ impl Runner<'_> {
             config: self.config(label),
         };
         let mut progress = progress::Progress::new(self.args.quiet, self.args.json, label);
-        train(&job.program, self.engine.as_ref(), job.dataset.as_ref(), &options, &mut progress)
+        let ended = train(&job.program, self.engine.as_ref(), job.dataset.as_ref(), &options, &mut progress);
+        if self.args.profile && ended.is_ok() {
+            report::profile::write(&out, job, self.threads, &self.session.sources)?;
+        }
+        runs::report_on(&out, self.args.beside);
+        ended
     }
 
     /// What the run's `config.json` says beside the program's settings.
@@ -189,12 +205,19 @@ impl Runner<'_> {
         if !label.is_empty() {
             config.insert("label".into(), json!(label));
         }
+        config.insert("command".into(), json!(command()));
         config.insert("set".into(), Value::Object(sets));
         config.insert("float".into(), json!(self.args.shape.float.dtype().name()));
         config.insert("data".into(), json!(self.args.shape.data));
         config.insert("file".into(), json!({ "path": self.args.file, "text": self.session.text() }));
         config
     }
+}
+
+/// The words of this process's command, with a program's name that works elsewhere.
+fn command() -> Vec<String> {
+    let given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("optc".to_string()).chain(given).collect()
 }
 
 /// A label as a file name.

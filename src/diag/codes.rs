@@ -63,6 +63,7 @@ pub const CODES: &[Entry] = codes! {
     "E0501" "a checkpoint belongs to another model",
     "E0502" "a file of weights cannot be read",
     "E0503" "the run's folder cannot be written",
+    "E0505" "there is no run in a folder",
     "E0601" "the loss diverged",
     "E0602" "the time is up",
     "E0603" "a value is not finite",

@@ -95,6 +95,10 @@ pub trait GraphSource: Send + Sync {
     fn step(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>>;
     /// Loss and reports without training (`training` is false): no parameter updates, but metric states carry.
     fn eval(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>>;
+    /// What the losses and metrics compare, without training: the outputs `prediction` and `target`, if there is such a pair.
+    fn predictions(&self, _rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        Ok(None)
+    }
     /// The parameters that evaluation uses, if they are not those that are trained (`eval theta = …`): inputs Param,
     /// State, Hyper, Step; an output for each such parameter, by its path.
     fn weights(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {

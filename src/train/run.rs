@@ -11,6 +11,7 @@ use super::stage::{Stage, column_types};
 use super::state::{State, result_tensors, unbound};
 use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan};
 use crate::diag::{Diagnostic, error};
+use crate::report;
 use crate::runtime::Tensor;
 use crate::sema::program::Program;
 use serde_json::{Value, json};
@@ -36,12 +37,14 @@ pub fn train(
     let layout = trainer.layout.clone();
     let (epoch, index) = (trainer.epoch(), trainer.state.step % trainer.plan.steps_per_epoch);
     let gatherer = Gatherer::new(data, layout.clone(), trainer.columns.clone(), epoch, index);
-    let summary = std::thread::scope(|scope| {
+    let ended = std::thread::scope(|scope| {
         // Nothing to gather ahead where all steps share a batch, or where the user allows one thread.
         let inline = options.threads == 1 || layout.is_constant();
         let feed = if inline { Feed::inline(gatherer) } else { Feed::ahead(scope, gatherer) };
         trainer.run(feed, sink)
-    })?;
+    });
+    trainer.report(&ended);
+    let summary = ended?;
     sink.finish(&summary);
     Ok(summary)
 }
@@ -122,6 +125,7 @@ impl<'a> Trainer<'a> {
         let plan = Plan { seed, batch, epochs, steps_per_epoch, steps, done: state.step, out: options.out.clone() };
         let folder = match &options.out {
             Some(path) => {
+                report::ended::begin(path);
                 let kept = folder::lines_until(path, state.step, steps_per_epoch);
                 let kept = if resumed.is_some() { kept } else { vec![] };
                 Some(Folder::open(path, &config(program, &plan, options), &kept)?)
@@ -474,6 +478,17 @@ impl<'a> Trainer<'a> {
         Err(Failure::Training(Box::new(nan::explain(self.engine, before, &bad, self.state.step))))
     }
 
+    /// Writes what the run's page needs beside the log. Nothing here may hide how the run itself ended.
+    fn report(&mut self, ended: &Result<Summary, Failure>) {
+        let Some(folder) = self.options.out.clone() else { return };
+        if report::ended::has_a_model(ended) {
+            self.state.set_clocks(self.state.step);
+            let batch = self.layout.batch;
+            let _ = report::predictions::write(&folder, self.program, self.engine, self.data, &self.state, batch);
+        }
+        report::ended::write(&folder, ended);
+    }
+
     fn summary(&self, training: Duration) -> Summary {
         Summary {
             name: self.program.name.clone(),
@@ -615,6 +630,7 @@ fn config(program: &Program, plan: &Plan, options: &TrainOptions) -> Value {
         "test_rows": program.schema.test_rows,
         "hypers": hypers,
         "versions": { "optc": env!("CARGO_PKG_VERSION") },
+        "model": report::describe::model(program),
     });
     for (key, value) in &options.config {
         config[key] = value.clone();

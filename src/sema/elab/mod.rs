@@ -192,6 +192,8 @@ pub struct Elab<'a> {
     /// `optc eval`: parameters take their starting values in the same graph.
     pub inline_params: bool,
     named_inputs: HashMap<String, NodeId>,
+    /// What the first loss or metric compares: prediction and target.
+    pub compared: Option<(NodeId, NodeId)>,
     pub steps: Vec<train::Minimized>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
@@ -227,6 +229,7 @@ impl<'a> Elab<'a> {
             choices: 0,
             inline_params: false,
             named_inputs: HashMap::new(),
+            compared: None,
             steps: vec![],
             expectations: vec![],
         }

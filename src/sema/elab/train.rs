@@ -164,6 +164,16 @@ impl GraphSource for TrainSource {
         self.build(rows, false)
     }
 
+    fn predictions(&self, rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        self.elaborate(rows, false, |elab, built| {
+            let (prediction, target) = elab.compared?;
+            elab.graph.outputs.clear();
+            elab.graph.add_output("prediction", prediction, OutputKind::Value);
+            elab.graph.add_output("target", target, OutputKind::Value);
+            Some(elab.with_arenas(&built.groups))
+        })
+    }
+
     fn weights(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
         if !self.has_eval {
             return Ok(None);
