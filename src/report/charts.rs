@@ -1,6 +1,6 @@
 //! Curves out of the logs of one or more runs.
 
-use super::load::{Better, Run, better, is_observed};
+use super::load::{Better, Run, better};
 use super::plot::lines::{Chart, Line};
 use super::plot::svg::{COLOURS, shade};
 use super::thin::thin;
@@ -28,12 +28,13 @@ pub fn curves(runs: &[Run]) -> Vec<Curves> {
             names.push(&series.name);
         }
     }
-    names.sort_by_key(|n| is_observed(n));
+    let observed = |name: &str| runs.iter().any(|r| r.is_observed(name));
+    names.sort_by_key(|n| observed(n));
     let colours = Colours::of(runs);
-    names.into_iter().map(|name| one(name, runs, &colours)).collect()
+    names.into_iter().map(|name| one(name, observed(name), runs, &colours)).collect()
 }
 
-fn one(name: &str, runs: &[Run], colours: &Colours) -> Curves {
+fn one(name: &str, observed: bool, runs: &[Run], colours: &Colours) -> Curves {
     let has_test = runs.iter().any(|r| r.find("test", name).is_some());
     let most = (POINTS_OF_CHART / runs.len().max(1)).clamp(60, POINTS);
     let mut lines = vec![];
@@ -44,6 +45,7 @@ fn one(name: &str, runs: &[Run], colours: &Colours) -> Curves {
             let line = match runs.len() {
                 1 => Line {
                     label: split.into(),
+                    split,
                     colour: ["train", "test", "step"].iter().position(|s| *s == split).unwrap_or(0) % 3,
                     shade: None,
                     dashed: false,
@@ -52,6 +54,7 @@ fn one(name: &str, runs: &[Run], colours: &Colours) -> Curves {
                 },
                 _ => Line {
                     label: colours.labels[index].clone(),
+                    split,
                     colour: colours.of[index],
                     shade: colours.shades[index].clone(),
                     dashed: split != "test" && has_test,
@@ -65,12 +68,10 @@ fn one(name: &str, runs: &[Run], colours: &Colours) -> Curves {
             }
         }
     }
-    let observed = is_observed(name);
-    let title = name.strip_prefix("observe.").unwrap_or(name).to_string();
     let both = runs.len() > 1 && has_test;
     let x_label = if both { "step (solid: test, dashed: train)" } else { "step" }.to_string();
     let log = better(name) == Some(Better::Low) && wide(&lines);
-    Curves { name: name.to_string(), observed, chart: Chart { title, x_label, log, lines } }
+    Curves { name: name.to_string(), observed, chart: Chart { title: name.to_string(), x_label, log, lines } }
 }
 
 /// Positive values over two powers of ten.
@@ -147,12 +148,8 @@ mod tests {
         };
         Run {
             folder: "x".into(),
-            config: json!({ "label": label }),
-            series: vec![
-                series("train", "observe.lr", 0.1),
-                series("train", "loss", loss),
-                series("test", "loss", loss),
-            ],
+            config: json!({ "label": label, "model": { "observed": ["lr"] } }),
+            series: vec![series("train", "lr", 0.1), series("train", "loss", loss), series("test", "loss", loss)],
             result: Value::Null,
             predictions: Value::Null,
             profile: Value::Null,
@@ -166,7 +163,7 @@ mod tests {
         let all = curves(&runs);
         assert_eq!(
             all.iter().map(|c| (c.name.as_str(), c.observed)).collect::<Vec<_>>(),
-            [("loss", false), ("observe.lr", true)]
+            [("loss", false), ("lr", true)]
         );
         let loss = &all[0].chart;
         assert!(loss.log && !all[1].chart.log);

@@ -31,6 +31,7 @@ pub fn model(program: &Program) -> Value {
     json!({
         "layers": layers.collect::<Vec<_>>(),
         "parameters": tensors,
+        "observed": program.reports.iter().filter(|r| r.train_only).map(|r| &r.name).collect::<Vec<_>>(),
         "columns": columns.collect::<Vec<_>>(),
     })
 }

@@ -99,11 +99,16 @@ impl Run {
         self.series.iter().find(|s| s.split == split && s.name == name)
     }
 
-    /// `test loss`, `train accuracy`, …: without `observe.` and single steps.
+    /// Whether a rule observed the value: it is no metric of the model.
+    pub fn is_observed(&self, name: &str) -> bool {
+        self.config["model"]["observed"].as_array().into_iter().flatten().any(|n| n == name)
+    }
+
+    /// `test loss`, `train accuracy`, …: without what rules observed, and without single steps.
     pub fn metrics(&self) -> Vec<(&str, &str)> {
         let mut all: Vec<(&str, &str)> = vec![];
         for split in ["test", "train"] {
-            let own = self.series.iter().filter(|s| s.split == split && !is_observed(&s.name));
+            let own = self.series.iter().filter(|s| s.split == split && !self.is_observed(&s.name));
             all.extend(own.map(|s| (split, s.name.as_str())));
         }
         all
@@ -124,11 +129,6 @@ impl Series {
             if wins { b } else { a }
         })
     }
-}
-
-/// Rules log under names of their own, which carry a dot: `observe.lr`, `adamw.lr`.
-pub fn is_observed(name: &str) -> bool {
-    name.contains('.')
 }
 
 /// The direction of the values that the library reports; `None` for a name of the user's.

@@ -48,7 +48,7 @@ pub fn collect(
         found.add(&pass.results);
         from += count;
     }
-    Ok(found.finish(rows, class_names(program, &pass.columns)))
+    Ok(found.finish(rows))
 }
 
 /// The graph of the predictions, bound to copies of the state.
@@ -122,9 +122,9 @@ impl Found {
         }
     }
 
-    fn finish(self, rows: usize, names: Option<Vec<String>>) -> Option<Value> {
+    fn finish(self, rows: usize) -> Option<Value> {
         match self {
-            Found::Classes { counts } => Some(classes(rows, &counts, names, None)),
+            Found::Classes { counts } => Some(classes(rows, &counts, None)),
             Found::Values { pairs } => {
                 if pairs.iter().all(|p| p.0 == 0.0 || p.0 == 1.0) && !pairs.is_empty() {
                     return Some(two_classes(rows, &pairs));
@@ -140,9 +140,8 @@ fn largest(values: &[f64]) -> usize {
     (1..values.len()).fold(0, |best, k| if values[k] > values[best] { k } else { best })
 }
 
-fn classes(rows: usize, counts: &[Vec<u64>], names: Option<Vec<String>>, note: Option<&str>) -> Value {
-    let names = names.filter(|n| n.len() == counts.len());
-    let names = names.unwrap_or_else(|| (0..counts.len()).map(|k| k.to_string()).collect());
+fn classes(rows: usize, counts: &[Vec<u64>], note: Option<&str>) -> Value {
+    let names: Vec<String> = (0..counts.len()).map(|k| k.to_string()).collect();
     json!({ "kind": "classes", "split": "test", "rows": rows, "classes": names, "confusion": counts, "note": note })
 }
 
@@ -158,7 +157,7 @@ fn two_classes(rows: usize, pairs: &[(f64, f64)]) -> Value {
     for (target, prediction) in pairs {
         counts[usize::from(*target > 0.5)][usize::from(*prediction > limit)] += 1;
     }
-    classes(rows, &counts, None, Some(note))
+    classes(rows, &counts, Some(note))
 }
 
 fn values(rows: usize, pairs: &[(f64, f64)]) -> Value {
@@ -183,11 +182,6 @@ fn values(rows: usize, pairs: &[(f64, f64)]) -> Value {
 pub fn rounded(value: f64) -> Value {
     let short: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     number(short)
-}
-
-/// Names of the classes where the data knows them.
-fn class_names(_program: &Program, _columns: &[ColumnType]) -> Option<Vec<String>> {
-    None
 }
 
 /// Runs [`collect`] and writes what it found. Problems are the caller's to tell.
@@ -222,23 +216,23 @@ mod tests {
         let results = [logits, label];
         let mut found = Found::new(&results).expect("classes");
         found.add(&results);
-        let value = found.finish(4, None).expect("a matrix");
+        let value = found.finish(4).expect("a matrix");
         assert_eq!(value["confusion"], json!([[1, 0], [1, 1]]));
         assert_eq!(value["classes"], json!(["0", "1"]));
     }
 
     #[test]
     fn numbers_have_figures_and_two_numbers_are_classes() {
-        let value = values(4, &[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0), (4.0, 2.0)]);
+        let value = values(4, &[(-1.0, -1.0), (1.0, 1.0), (-1.0, 0.0), (1.0, 0.0)]);
         assert_eq!(
             (value["rmse"].as_f64(), value["mae"].as_f64(), value["r2"].as_f64()),
-            (Some(1.0), Some(0.5), Some(0.2))
+            (Some(0.5f64.sqrt()), Some(0.5), Some(0.5))
         );
         let logits = two_classes(3, &[(1.0, 2.5), (0.0, -1.0), (0.0, 0.5)]);
         assert_eq!(logits["confusion"], json!([[1, 1], [0, 1]]));
         let probabilities = two_classes(2, &[(1.0, 0.4), (0.0, 0.3)]);
         assert_eq!(probabilities["confusion"], json!([[1, 0], [1, 0]]));
-        let nothing = Found::Values { pairs: vec![] }.finish(0, None).expect("an empty scatter");
+        let nothing = Found::Values { pairs: vec![] }.finish(0).expect("an empty scatter");
         assert_eq!(nothing["kind"], "values");
     }
 }

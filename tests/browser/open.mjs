@@ -8,7 +8,12 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 
 const [folder, ...pages] = process.argv.slice(2);
-const browser = await puppeteer.launch({ args: chromium.args, executablePath: await chromium.executablePath(), headless: "shell" });
+const browser = await puppeteer.launch({
+  // One process for all is meant for tiny machines; it hangs now and then.
+  args: chromium.args.filter((a) => !["--single-process", "--no-zygote"].includes(a)),
+  executablePath: await chromium.executablePath(), headless: "shell",
+  protocolTimeout: 60_000,
+});
 const seen = [];
 try {
   for (const [index, page] of pages.entries()) seen.push(await visit(page, index));
@@ -82,6 +87,8 @@ async function visit(file, index) {
   }
   await page.setViewport({ width: 420, height: 900 });
   await page.screenshot({ path: name("narrow") });
+  // The page remembers the theme that was chosen; the next one shall begin afresh.
+  await page.evaluate(() => localStorage.clear());
   await page.close();
   return { file, ...facts, errors, requests, still, light, dark, tip, changed };
 }

@@ -37,7 +37,8 @@ pub fn head(runs: &[Run], trials: Option<&Trials>) -> String {
         // The first metric of the test part, by its mean over seeds.
         let rows = means(runs, split, name);
         if let Some((variant, mean)) = best_of(&rows, name) {
-            tiles += &tile(&format!("best mean {split} {name}"), &short(mean), &variant);
+            let mean_of = if variants(runs).len() < runs.len() { "best mean" } else { "best" };
+            tiles += &tile(&format!("{mean_of} {split} {name}"), &short(mean), &variant);
         }
     }
     let seconds: f64 = runs.iter().filter_map(|r| r.result["seconds"].as_f64()).sum();

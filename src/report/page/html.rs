@@ -13,6 +13,8 @@ pub enum Cell {
     Number(String),
     /// The best of its column.
     Best(String),
+    /// The sum of its column.
+    Total(String),
     /// Made of code: `net.fc.w`.
     Code(String),
     /// Already HTML.
@@ -25,6 +27,7 @@ impl Cell {
             Cell::Text(text) => format!("<td>{}</td>", escape(text)),
             Cell::Number(text) => format!("<td class=\"num\">{}</td>", escape(text)),
             Cell::Best(text) => format!("<td class=\"num best\">{}</td>", escape(text)),
+            Cell::Total(text) => format!("<td class=\"num total\">{}</td>", escape(text)),
             Cell::Code(text) => format!("<td><code>{}</code></td>", escape(text)),
             Cell::Html(text) => format!("<td>{text}</td>"),
         }

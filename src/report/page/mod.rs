@@ -116,7 +116,7 @@ impl Page<'_> {
             let lines = c.chart.lines.iter().map(|l| {
                 let points: Vec<Value> = l.points.iter().map(|p| json!([p.0, rounded(p.1)])).collect();
                 json!({
-                    "label": l.label, "colour": l.colour, "shade": l.shade, "dashed": l.dashed, "faint": l.faint,
+                    "label": l.label, "split": l.split, "colour": l.colour, "shade": l.shade, "dashed": l.dashed, "faint": l.faint,
                     "points": points,
                 })
             });

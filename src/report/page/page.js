@@ -52,7 +52,9 @@
         const air = Math.max(Math.log10(max / min) * 0.05, 0.02);
         return new Axis(min / 10 ** air, max * 10 ** air, true);
       }
-      const air = max > min ? (max - min) * 0.05 : Math.max(Math.abs(min) * 0.1, 1e-9);
+      // What differs by rounding only is one value.
+      const one = max - min <= 1e-9 * Math.max(Math.abs(min), Math.abs(max));
+      const air = one ? Math.max(Math.abs(min) * 0.1, 1e-9) : (max - min) * 0.05;
       return new Axis(min >= 0 ? Math.max(0, min - air) : min - air, max + air, false);
     }
 
@@ -79,7 +81,8 @@
         return out;
       }
       const rough = (this.max - this.min) / count;
-      if (!(rough > 0) || !Number.isFinite(rough)) return out;
+      // Also where neighbouring numbers are further apart than ticks: counting would never end.
+      if (!(rough > 1e-12 * Math.max(Math.abs(this.min), Math.abs(this.max))) || !Number.isFinite(rough)) return out;
       const power = 10 ** Math.floor(Math.log10(rough));
       const step = power * [1, 2, 5, 10].find((f) => f * power >= rough * 0.999);
       const first = Math.ceil(this.min / step - 1e-9);
@@ -171,7 +174,7 @@
       const inside = (p) => p[0] >= this.x.min && p[0] <= this.x.max;
       this.y = Axis.fit(this.shown.flatMap((s) => s.points.filter(inside).map((p) => p[1])), log);
       this.place = (x, y) => [LEFT + this.x.place(x) * (WIDTH - LEFT - RIGHT), bottom - this.y.place(y) * PLOT];
-      for (const [value, text] of this.y.ticks(5)) {
+      for (const [value, text] of this.y.ticks(7)) {
         const [, y] = this.place(0, value);
         make(svg, "line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, stroke: "#dddddd" });
         make(svg, "text", { class: "tick", x: LEFT - 7, y: y + 4, "font-size": 11, "text-anchor": "end", fill: "#333333" }, text);
@@ -278,7 +281,7 @@
         mark.setAttribute("viewBox", "0 0 18 8");
         make(mark, "line", { class: `line ${kind(line)}`, x1: 0, x2: 18, y1: 4, y2: 4, stroke: stroke(line), "stroke-width": 2.5, ...dash(line) });
         const [name, result] = [document.createElement("span"), document.createElement("b")];
-        name.textContent = line.label;
+        name.textContent = line.label === line.split ? line.label : `${line.label} ${line.split}`;
         result.textContent = choice.smooth > 0 ? `${short(point[1])} (${short(raw)})` : short(point[1]);
         row.append(mark, name, result);
         return row;

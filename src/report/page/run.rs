@@ -1,10 +1,10 @@
 //! The parts of the page about one run.
 
 use super::html::{Cell, badge, duration, grouped, table, tile};
+use crate::report::highlight;
 use crate::report::load::{Run, number};
 use crate::report::plot::scale::short;
 use crate::report::plot::svg::escape;
-use crate::report::{highlight, spark};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -37,8 +37,10 @@ fn tiles(run: &Run) -> String {
         let remark = series
             .best()
             .map_or(String::new(), |(step, value)| format!("best {} at step {}", short(value), grouped(step as u64)));
-        let values: Vec<f64> = series.points.iter().map(|p| p.1).collect();
-        let remark = if remark.is_empty() { spark::spark(&values, 16) } else { remark };
+        // Of a name of the user's, nobody knows which values are better.
+        let other = run.find("train", name).filter(|_| split == "test");
+        let other = other.map_or(String::new(), |s| format!("train {}", short(s.last())));
+        let remark = if remark.is_empty() { other } else { remark };
         out += &tile(&format!("{split} {name}"), &short(series.last()), &remark);
     }
     let count: u64 = parameters(run).iter().filter_map(|p| p["count"].as_u64()).sum();
@@ -139,7 +141,7 @@ pub fn model(run: &Run) -> String {
             .collect();
         let total: u64 = tensors.iter().filter_map(|t| t["count"].as_u64()).sum();
         let last = [Cell::Html("<b>all</b>".into()), Cell::Text(String::new()), Cell::Text(String::new())];
-        rows.push(last.into_iter().chain([Cell::Best(grouped(total))]).collect());
+        rows.push(last.into_iter().chain([Cell::Total(grouped(total))]).collect());
         let headers = ["parameter", "shape", "trained by", ">numbers"].map(String::from);
         let made = table(&headers, &rows);
         let open = if tensors.len() <= 12 { " open" } else { "" };

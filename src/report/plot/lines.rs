@@ -8,6 +8,8 @@ use super::svg::{Anchor, COLOURS, FAINT, INK, Svg, at, cut, width};
 pub struct Line {
     /// In the legend; lines of one label share an entry.
     pub label: String,
+    /// `train`, `test` or `step`.
+    pub split: &'static str,
     /// Counted through [`COLOURS`].
     pub colour: usize,
     /// A colour of its own, where order matters more than names.
@@ -76,7 +78,7 @@ impl Chart {
         let place = |x: f64, y: f64| {
             (LEFT + x_axis.place(x) * (WIDTH - LEFT - RIGHT), bottom - y_axis.place(y) * (bottom - top))
         };
-        for tick in y_axis.ticks(5) {
+        for tick in y_axis.ticks(7) {
             let (_, y) = place(0.0, tick.value);
             svg.line("grid", FAINT, (LEFT, y), (WIDTH - RIGHT, y));
             svg.text("tick", 11.0, Anchor::End, LEFT - 7.0, y + 4.0, &tick.label);
@@ -155,7 +157,15 @@ mod tests {
     use super::*;
 
     fn line(label: &str, points: &[(f64, f64)]) -> Line {
-        Line { label: label.into(), colour: 0, shade: None, dashed: false, faint: false, points: points.to_vec() }
+        Line {
+            label: label.into(),
+            split: "train",
+            colour: 0,
+            shade: None,
+            dashed: false,
+            faint: false,
+            points: points.to_vec(),
+        }
     }
 
     #[test]

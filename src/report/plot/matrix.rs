@@ -27,7 +27,7 @@ impl Matrix {
         let cell = (420.0 / count as f64).clamp(5.0, 64.0);
         let longest = self.classes.iter().map(|c| c.chars().count().min(14)).max().unwrap_or(1) as f64;
         let (left, top) = (44.0 + 6.5 * longest, 52.0);
-        let below = if longest > 3.0 { 30.0 + 6.0 * longest } else { 46.0 };
+        let below = if longest > 3.0 { 30.0 + 6.0 * longest } else { 26.0 };
         let side = cell * count as f64;
         let mut svg = Svg::new((left + side + 20.0).max(260.0), top + side + below, &self.title);
         svg.text("title", 14.0, Anchor::Start, 12.0, 20.0, &self.title);

@@ -31,7 +31,9 @@ impl Axis {
             let air = ((max / min).log10() * 0.05).max(0.02);
             return Axis { min: min / 10f64.powf(air), max: max * 10f64.powf(air), log };
         }
-        let air = if max > min { (max - min) * 0.05 } else { (min.abs() * 0.1).max(1e-9) };
+        // What differs by rounding only is one value.
+        let one = max - min <= 1e-9 * min.abs().max(max.abs());
+        let air = if one { (min.abs() * 0.1).max(1e-9) } else { (max - min) * 0.05 };
         // Losses and accuracies do not go below zero, and neither shall their axis because of the air.
         let low = if min >= 0.0 { (min - air).max(0.0) } else { min - air };
         Axis { min: low, max: max + air, log }
@@ -59,7 +61,9 @@ impl Axis {
 
     fn round_numbers(&self, count: usize) -> Vec<Tick> {
         let rough = (self.max - self.min) / count.max(1) as f64;
-        if rough.is_nan() || rough <= 0.0 || !rough.is_finite() {
+        // Also where neighbouring numbers are further apart than ticks.
+        let least = 1e-12 * self.min.abs().max(self.max.abs());
+        if rough.is_nan() || rough <= least || !rough.is_finite() {
             return vec![];
         }
         let power = 10f64.powf(rough.log10().floor());
@@ -169,6 +173,9 @@ mod tests {
         assert!(!axis.place(0.0).is_finite());
         let constant = Axis::fit([0.5, 0.5], false);
         assert!(constant.min < 0.5 && constant.max > 0.5);
+        let rounded = Axis::fit([0.05, 0.05000000000000001], false);
+        assert!(rounded.max - rounded.min > 0.009);
+        assert!(Axis { min: 1.0, max: 1.0000000000000002, log: false }.ticks(5).is_empty());
         assert_eq!(Axis::fit([], false), Axis { min: 0.0, max: 1.0, log: false });
     }
 
