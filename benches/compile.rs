@@ -55,7 +55,7 @@ fn once(case: &Value) -> Result<Map<String, Value>, Failure> {
             session.show(file);
             match session.experiment(&Request::default())? {
                 Experiment::Train(job) => (job.program, Box::new(Noise)),
-                Experiment::Compare { .. } => return Err(Failure::Wrong(vec![])),
+                Experiment::Compare { .. } | Experiment::Sweep(_) => return Err(Failure::Wrong(vec![])),
             }
         }
     };

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Workload, its program, rows of a batch.
-const TRAINED: [(&str, &str, usize); 3] = [
+const TRAINED: [(&str, &str, usize); 4] = [
     ("linreg", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/linreg.opt"), 16),
     ("mlp", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/mlp.opt"), 128),
     ("mlp_wide", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/mlp_wide.opt"), 256),
+    ("gpt", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/gpt.opt"), 32),
 ];
 
 /// Rule, expression, least bytes a parameter: with one tensor, with many small ones (a second pass finds them in a cache).

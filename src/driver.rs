@@ -4,9 +4,12 @@
 //! text ─ sema::load ─▶ Modules ─ sema::program ─▶ Program ─ graphs.step ─▶ Graph ─ simplify ─ Compiled ─▶ Executable
 //! ```
 
-use crate::data::spec::Pipeline;
-use crate::data::{self, Dataset};
-use crate::diag::{Diagnostic, error, suggest};
+use crate::data::{self, Shelf};
+use crate::diag::{Diagnostic, error};
+pub use crate::experiment::Job;
+use crate::experiment::Maker;
+use crate::experiment::runs::{self, Runs, Variant};
+use crate::experiment::sweep::{self, Sweep};
 use crate::interp::Interpreter;
 use crate::ir::{DType, Graph, Type, print};
 use crate::passes::simplify;
@@ -14,9 +17,9 @@ use crate::runtime::exec::{Compiled, Options};
 use crate::runtime::{Executable, Tensor};
 pub use crate::sema::COTANGENT;
 use crate::sema::program::{Program, Role};
-use crate::sema::{self, BuildOptions, Modules};
+use crate::sema::{self, Modules};
 use crate::source::{FileId, SourceMap};
-use crate::syntax::ast::{self, Expr, ExprKind};
+use crate::syntax::ast;
 use crate::syntax::{self, parse_expr};
 use crate::train::Engine;
 use indexmap::IndexSet;
@@ -48,16 +51,6 @@ impl Default for Request {
     }
 }
 
-/// A training run, ready to go.
-pub struct Job {
-    /// In a comparison: `optimizer = Adam()`.
-    pub label: String,
-    /// In a comparison over seeds: this run's.
-    pub seed: Option<u64>,
-    pub program: Program,
-    pub dataset: Arc<Dataset>,
-}
-
 /// What a file asks for.
 pub enum Experiment {
     Train(Box<Job>),
@@ -66,6 +59,7 @@ pub enum Experiment {
         name: String,
         jobs: Vec<Job>,
     },
+    Sweep(Box<Sweep>),
 }
 
 /// A stage that can be printed.
@@ -116,6 +110,8 @@ pub struct Session {
     pub timings: Vec<(&'static str, Duration)>,
     /// Of the trainings that were checked: which rule has which tensor, where there are several ([`rules_table`]).
     pub tables: Vec<(String, Vec<Vec<String>>)>,
+    /// Where the types of the file's expressions are written down while it is checked, if they are.
+    pub record: Option<sema::record::Shared>,
     main: Option<FileId>,
     folder: Option<PathBuf>,
 }
@@ -129,9 +125,16 @@ impl Session {
     pub fn open(&mut self, path: &Path) -> Result<(), String> {
         let bytes = std::fs::read(path).map_err(|e| format!("cannot read '{}': {e}", path.display()))?;
         let text = String::from_utf8(bytes).map_err(|_| format!("'{}' is not UTF-8 text", path.display()))?;
-        self.main = Some(self.sources.add(path.display().to_string(), text));
-        self.folder = path.parent().map(Path::to_path_buf);
+        self.open_text(path, text);
         Ok(())
+    }
+
+    /// The same for a text that may differ from the file's, as in an editor.
+    pub fn open_text(&mut self, path: &Path, text: String) -> FileId {
+        let file = self.sources.add(path.display().to_string(), text);
+        self.main = Some(file);
+        self.folder = path.parent().map(Path::to_path_buf);
+        file
     }
 
     /// Makes a text of [`Session::sources`] the one that the following calls are about.
@@ -194,22 +197,29 @@ impl Session {
 
     /// All diagnostics of the open file, up to [`MOST_DIAGNOSTICS`].
     pub fn check(&mut self) -> Vec<Diagnostic> {
+        self.check_all().1
+    }
+
+    /// The same, and what could be read.
+    pub fn check_all(&mut self) -> (Arc<Modules>, Vec<Diagnostic>) {
         let (modules, mut found) = self.load_all(false);
         // A definition that could not be read looks like an unknown name where it is used.
         let whole = !found.iter().any(Diagnostic::is_error);
         found.extend(sema::resolve::resolve(&modules));
         let request = Request::default();
         let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
+        let shelf = self.shelf(&request);
+        let mut checked = |s: &mut Session, runs: Result<Runs, Vec<Diagnostic>>| {
+            let made = runs.and_then(|runs| s.first_programs(&modules, &runs, &request, &shelf));
+            made.map_err(|diags| found.extend(diags)).unwrap_or_default()
+        };
         for name in names {
-            let run = Runs::of_train(&modules, &name);
-            match run.and_then(|runs| self.programs(&modules, runs, &request)) {
-                Ok(made) => self.tables.extend(made.iter().filter_map(|m| rules_table(&m.program))),
-                Err(diags) => found.extend(diags),
-            }
+            let made = checked(self, Runs::of_train(&modules, &name));
+            self.tables.extend(made.iter().filter_map(rules_table));
         }
-        for index in 0..modules.compares().count() {
-            let runs = Runs::of_compare(&modules, index);
-            found.extend(runs.and_then(|runs| self.programs(&modules, runs, &request)).err().unwrap_or_default());
+        for item in runs::experiments(&modules) {
+            let runs = Runs::of_experiment(&modules, &self.sources, item);
+            checked(self, runs);
         }
         // A rule that is wrong is not also unwise.
         if !found.iter().any(Diagnostic::is_error) {
@@ -224,7 +234,7 @@ impl Session {
             }
         }
         once.truncate(MOST_DIAGNOSTICS);
-        once
+        (modules, once)
     }
 
     /// Whether an unknown name is defined by an item of the file, which then could not be read.
@@ -233,66 +243,116 @@ impl Session {
         diagnostic.code == "E0201" && sema::modules::text_defines(self.text(), name)
     }
 
+    /// The name of what the open file trains.
+    pub fn subject(&mut self, request: &Request) -> Result<String, Vec<Diagnostic>> {
+        use ast::ItemKind::{Compare, Sweep, Train};
+        if let Some(name) = &request.name {
+            return Ok(name.clone());
+        }
+        let items = self.parse()?.items;
+        let compared = items.iter().find_map(|item| match &item.kind {
+            Compare(e) | Sweep(e) => Some(e.train.name.clone()),
+            _ => None,
+        });
+        let trained = items.iter().find_map(|item| match &item.kind {
+            Train(t) => Some(t.name.name.clone()),
+            _ => None,
+        });
+        // A file without either is told so when it is read whole.
+        Ok(compared.or(trained).unwrap_or_default())
+    }
+
+    /// The name of the open file's first training.
+    pub fn first_training(&mut self) -> Result<Option<String>, Vec<Diagnostic>> {
+        let items = self.parse()?.items;
+        Ok(items.iter().find_map(|item| match &item.kind {
+            ast::ItemKind::Train(t) => Some(t.name.name.clone()),
+            _ => None,
+        }))
+    }
+
     /// What the open file trains.
     pub fn experiment(&mut self, request: &Request) -> Result<Experiment, Vec<Diagnostic>> {
         let modules = self.load(false)?;
-        let runs = Runs::choose(&modules, request.name.as_deref())?;
-        let compared = runs.compared.then(|| runs.train.name.name.clone());
-        let programs = self.programs(&modules, runs, request)?;
-        let context = self.context(request);
-        let mut opened: Vec<(Pipeline, Arc<Dataset>)> = Vec::new();
+        let runs = Runs::choose(&modules, &self.sources, request.name.as_deref())?;
+        let shelf = self.shelf(request);
+        let maker = self.maker(&modules, &runs, request, &shelf)?;
+        let name = runs.train.name.name.clone();
+        let (variants, seeds, folds) = match runs.kind {
+            runs::Kind::Train => (vec![Variant::default()], None, None),
+            runs::Kind::Compare { variants, seeds, folds } => (variants, Some(seeds), folds),
+            runs::Kind::Sweep(plan) => {
+                // What is wrong with the program is told before anything is tried.
+                let sweep = self.timed("elaborate", |_| Sweep::new(maker, plan))?;
+                return Ok(Experiment::Sweep(Box::new(sweep)));
+            }
+        };
         let mut jobs = Vec::new();
-        for made in programs {
-            let known = opened.iter().find(|(pipeline, _)| *pipeline == made.pipeline);
-            let dataset = match known {
-                Some((_, dataset)) => dataset.clone(),
-                None => {
-                    let read = self.timed("data", |_| data::open(&made.pipeline, &context))?;
-                    let dataset = Arc::new(read);
-                    opened.push((made.pipeline, dataset.clone()));
-                    dataset
+        for variant in variants {
+            for index in 0..seeds.unwrap_or(1) {
+                for fold in runs::folds(folds) {
+                    let made = self.timed("elaborate", |_| maker.program(&variant.overrides, fold));
+                    let (program, pipeline) = made?;
+                    let dataset = self.timed("data", |_| maker.data(&pipeline))?;
+                    let seed = seeds.map(|_| program.settings.seed.wrapping_add(index));
+                    jobs.push(Job { label: variant.label.clone(), seed, fold, program, dataset });
                 }
-            };
-            jobs.push(Job { label: made.label, seed: made.seed, program: made.program, dataset });
+            }
         }
-        match (compared, jobs.pop()) {
+        match (seeds, jobs.pop()) {
             (None, Some(job)) => Ok(Experiment::Train(Box::new(job))),
-            (Some(name), last) => Ok(Experiment::Compare { name, jobs: jobs.into_iter().chain(last).collect() }),
+            (Some(_), last) => Ok(Experiment::Compare { name, jobs: jobs.into_iter().chain(last).collect() }),
             (None, None) => Err(vec![error("E0901", "internal error: a training without a run")]),
         }
     }
 
-    fn context(&self, request: &Request) -> data::Context {
-        data::Context { data_dir: request.data_dir.clone(), file_dir: self.folder.clone() }
+    /// Data that is read once.
+    fn shelf(&self, request: &Request) -> Arc<Shelf> {
+        let context = data::Context { data_dir: request.data_dir.clone(), file_dir: self.folder.clone() };
+        Arc::new(Shelf::new(context))
     }
 
-    /// Elaborates each run's program.
-    fn programs(
+    /// What makes the programs of these runs.
+    fn maker(
         &mut self,
         modules: &Arc<Modules>,
-        runs: Runs,
+        runs: &Runs,
         request: &Request,
-    ) -> Result<Vec<Made>, Vec<Diagnostic>> {
+        shelf: &Arc<Shelf>,
+    ) -> Result<Maker, Vec<Diagnostic>> {
         let mut sets = Vec::new();
         for (name, value) in &request.sets {
             let file = self.sources.add(format!("--set {name}"), value.as_str());
             sets.push((name.clone(), parse_expr(&self.sources, file)?));
         }
-        let context = self.context(request);
-        let schema = |pipeline: &Pipeline| data::schema(pipeline, &context);
         let sources = Arc::new(self.sources.clone());
-        let mut made = Vec::new();
-        for variant in runs.variants {
-            let overrides = sets.iter().cloned().chain(variant.overrides).collect();
-            let options = BuildOptions { float: request.float, schema: &schema, overrides };
-            for index in 0..runs.seeds.unwrap_or(1) {
-                let built = self.timed("elaborate", |_| sema::program(modules, &sources, &runs.train, &options))?;
-                let (program, pipeline) = built;
-                let seed = runs.seeds.map(|_| program.settings.seed.wrapping_add(index));
-                made.push(Made { label: variant.label.clone(), seed, program, pipeline });
+        Ok(Maker::new(modules, &sources, &runs.train, request.float, shelf, sets))
+    }
+
+    /// The programs that show what is wrong with an experiment: one for each variant, and for the ends of each range.
+    fn first_programs(
+        &mut self,
+        modules: &Arc<Modules>,
+        runs: &Runs,
+        request: &Request,
+        shelf: &Arc<Shelf>,
+    ) -> Result<Vec<Program>, Vec<Diagnostic>> {
+        let maker = self.maker(modules, runs, request, shelf)?;
+        let (choices, fold) = match &runs.kind {
+            runs::Kind::Train => (vec![vec![]], None),
+            runs::Kind::Compare { variants, folds, .. } => {
+                (variants.iter().map(|v| v.overrides.clone()).collect(), runs::folds(*folds)[0])
             }
-        }
-        Ok(made)
+            runs::Kind::Sweep(plan) => (sweep::corners(&plan.space), None),
+        };
+        let made = choices.iter().map(|overrides| {
+            let (program, _) = self.timed("elaborate", |s| maker.recorded(overrides, fold, s.record.clone()))?;
+            if let runs::Kind::Sweep(plan) = &runs.kind {
+                sweep::objective(plan, &program).map_err(|d| vec![d])?;
+            }
+            Ok(program)
+        });
+        made.collect()
     }
 
     /// The program that applies an optimizer (an expression; the library is in scope) to tensors of these shapes.
@@ -347,6 +407,7 @@ impl Session {
         let job = match self.experiment(request)? {
             Experiment::Train(job) => *job,
             Experiment::Compare { jobs, .. } => jobs.into_iter().next().ok_or_else(Vec::new)?,
+            Experiment::Sweep(sweep) => sweep.first()?,
         };
         let program = &job.program;
         let rows = program.settings.batch.unwrap_or(program.schema.train_rows);
@@ -391,100 +452,6 @@ fn failures(
             }
         })
         .collect())
-}
-
-/// A program of an experiment.
-struct Made {
-    label: String,
-    seed: Option<u64>,
-    program: Program,
-    pipeline: Pipeline,
-}
-
-/// The runs that a `train` or a `compare` stands for.
-struct Runs {
-    train: ast::Train,
-    variants: Vec<Variant>,
-    /// `seeds = 3`
-    seeds: Option<u64>,
-    compared: bool,
-}
-
-#[derive(Clone, Default)]
-struct Variant {
-    label: String,
-    overrides: Vec<(String, Expr)>,
-}
-
-impl Runs {
-    /// The named item, or what the file is about.
-    fn choose(modules: &Modules, name: Option<&str>) -> Result<Runs, Vec<Diagnostic>> {
-        let compare = modules.compares().position(|c| name.is_none_or(|n| n == c.train.name));
-        if name.is_none()
-            && let Some(index) = compare
-        {
-            return Runs::of_compare(modules, index);
-        }
-        match name.or_else(|| modules.trains().next().map(|t| t.name.name.as_str())) {
-            Some(name) => Runs::of_train(modules, name),
-            None => Err(vec![
-                error("E0301", "the file has no `train` item: there is nothing to run")
-                    .help("`optc eval FILE EXPR` computes with its definitions"),
-            ]),
-        }
-    }
-
-    fn of_train(modules: &Modules, name: &str) -> Result<Runs, Vec<Diagnostic>> {
-        match modules.trains().find(|t| t.name.name == name) {
-            Some(train) => {
-                let variants = vec![Variant::default()];
-                Ok(Runs { train: train.clone(), variants, seeds: None, compared: false })
-            }
-            None => {
-                let near = suggest(name, modules.trains().map(|t| t.name.name.as_str()));
-                Err(vec![error("E0201", format!("there is no training '{name}'")).maybe_help(near)])
-            }
-        }
-    }
-
-    /// All combinations of the axes' values, the first axis slowest.
-    fn of_compare(modules: &Modules, index: usize) -> Result<Runs, Vec<Diagnostic>> {
-        let Some(compare) = modules.compares().nth(index) else { return Runs::choose(modules, None) };
-        let train = modules.trains().find(|t| t.name.name == compare.train.name).ok_or_else(|| {
-            let near = suggest(&compare.train.name, modules.trains().map(|t| t.name.name.as_str()));
-            let what = error("E0201", format!("there is no training '{}'", compare.train.name));
-            vec![what.at(compare.train.span, "not defined in this file").maybe_help(near)]
-        })?;
-        let mut variants = vec![Variant::default()];
-        for (name, axis) in &compare.axes {
-            let ExprKind::List(values) = &axis.kind else {
-                let what = error("E0304", format!("the values of '{}' are not a list", name.name));
-                return Err(vec![what.at(axis.span, "expected a list such as `[SGD(0.01), Adam()]`")]);
-            };
-            let extend = |variant: &Variant, value: &Expr| {
-                let text = format!("{} = {}", name.name, syntax::print::expr(value));
-                let label = if variant.label.is_empty() { text } else { format!("{}, {text}", variant.label) };
-                let mut overrides = variant.overrides.clone();
-                overrides.push((name.name.clone(), value.clone()));
-                Variant { label, overrides }
-            };
-            variants = variants.iter().flat_map(|v| values.iter().map(move |value| extend(v, value))).collect();
-        }
-        let mut seeds = 1;
-        for (name, value) in &compare.settings {
-            match (name.name.as_str(), &value.kind) {
-                ("seeds", ExprKind::Int(count)) if (1..=1000).contains(count) => seeds = *count as u64,
-                ("seeds", _) => {
-                    return Err(vec![error("E0304", "`seeds` is not a count").at(value.span, "expected 1 to 1000")]);
-                }
-                (other, _) => {
-                    let what = error("E0304", format!("a comparison has no setting '{other}'"));
-                    return Err(vec![what.at(name.span, "unknown").note("its only setting is `seeds`")]);
-                }
-            }
-        }
-        Ok(Runs { train: train.clone(), variants, seeds: Some(seeds), compared: true })
-    }
 }
 
 /// Which rule has which tensor, if not all have one: the training's name and the rows of a table.

@@ -17,8 +17,9 @@
 //! * [`interp`]: the slow, obvious interpreter of the IR
 //! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
 //! * [`report`]: what a run leaves for people: pages, pictures, event files
+//! * [`experiment`]: several runs of one training: comparisons, sweeps
 //! * [`doc`]: what the library says about a definition, and its formula in LaTeX
-//! * [`cli`]: all printing; [`bench`]: measurements
+//! * [`cli`]: all printing; [`lsp`]: the language server; [`bench`]: measurements
 
 pub mod ad;
 pub mod bench;
@@ -28,10 +29,12 @@ pub mod data;
 pub mod diag;
 pub mod doc;
 pub mod driver;
+pub mod experiment;
 pub mod interp;
 pub mod ir;
 pub mod kernel;
 pub mod linalg;
+pub mod lsp;
 pub mod passes;
 pub mod report;
 pub mod runtime;

@@ -35,14 +35,26 @@ pub fn gradients(
             return Err(diag::error("E0215", title).at(node.span, "this value is not a float"));
         }
     }
-    let active = active_nodes(graph, output, wrt);
-    let mut cotangents: Vec<Vec<NodeId>> = vec![vec![]; output.index() + 1];
     let span = graph.node(output).span;
     let seed = seed.unwrap_or_else(|| Builder::new(graph, span).full_like(1.0, output));
-    cotangents[output.index()].push(seed);
+    let found = pullback(graph, &[(output, seed)], wrt)?;
+    let zeros = |graph: &mut Graph, id: NodeId| {
+        let span = graph.node(id).span;
+        Builder::new(graph, span).full_like(0.0, id)
+    };
+    Ok(wrt.iter().zip(found).map(|(id, found)| found.unwrap_or_else(|| zeros(graph, *id))).collect())
+}
 
-    let mut found: Vec<Option<NodeId>> = vec![None; output.index() + 1];
-    for index in (0..=output.index()).rev() {
+/// The cotangents of `wrt`, given those of several outputs; `None` where there is none. Outputs may come twice.
+fn pullback(graph: &mut Graph, seeds: &[(NodeId, NodeId)], wrt: &[NodeId]) -> Result<Vec<Option<NodeId>>, Diagnostic> {
+    let Some(last) = seeds.iter().map(|(output, _)| *output).max() else { return Ok(vec![None; wrt.len()]) };
+    let active = active_nodes(graph, last, wrt);
+    let mut cotangents: Vec<Vec<NodeId>> = vec![vec![]; last.index() + 1];
+    for (output, seed) in seeds {
+        cotangents[output.index()].push(*seed);
+    }
+    let mut found: Vec<Option<NodeId>> = vec![None; last.index() + 1];
+    for index in (0..=last.index()).rev() {
         let parts = std::mem::take(&mut cotangents[index]);
         if !active[index] || parts.is_empty() {
             continue;
@@ -65,11 +77,7 @@ pub fn gradients(
             }
         }
     }
-    let zeros = |graph: &mut Graph, id: NodeId| {
-        let span = graph.node(id).span;
-        Builder::new(graph, span).full_like(0.0, id)
-    };
-    Ok(wrt.iter().map(|id| found.get(id.index()).copied().flatten().unwrap_or_else(|| zeros(graph, *id))).collect())
+    Ok(wrt.iter().map(|id| found.get(id.index()).copied().flatten()).collect())
 }
 
 /// Whether a derivative of `output` by any of `wrt` can differ from zero.

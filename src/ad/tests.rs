@@ -3,8 +3,11 @@
 use super::check::{assert_gradients, numbers};
 use super::gradients;
 use crate::interp::eval;
+use crate::ir::attention::{Attention, output};
 use crate::ir::build::Builder;
-use crate::ir::{Binary, Compare, DType, Graph, InputKind, NodeId, Op, OutputKind, ReduceKind, Type, Unary};
+use crate::ir::{
+    Binary, Compare, ConvPart, DType, Graph, InputKind, NodeId, Op, OutputKind, PoolKind, ReduceKind, Type, Unary,
+};
 use crate::ir::{arbitrary, verify::verify};
 use crate::passes::simplify;
 use crate::runtime::Tensor;
@@ -93,6 +96,69 @@ fn indexing() {
         let i = index(b, &[3.0, 0.0, 3.0], &[3]);
         b.push(Op::ScatterAdd { axis: 1 }, &[x[0], i, x[1]], Default::default())
     });
+}
+
+/// Windows that overlap, leave gaps, and reach outside of the image.
+fn windows() -> Vec<(crate::ir::Window, usize, Vec<usize>)> {
+    let window =
+        |size: &[usize], stride: &[usize], low: &[usize], high: &[usize], dilation: &[usize]| crate::ir::Window {
+            size: size.to_vec(),
+            stride: stride.to_vec(),
+            low: low.to_vec(),
+            high: high.to_vec(),
+            dilation: dilation.to_vec(),
+        };
+    vec![
+        (window(&[3], &[1], &[1], &[1], &[1]), 1, vec![2, 5, 2]),
+        (window(&[2], &[3], &[0], &[1], &[2]), 2, vec![1, 8, 4]),
+        (window(&[2, 3], &[1, 2], &[1, 0], &[0, 2], &[1, 1]), 1, vec![1, 3, 4, 2]),
+        (window(&[2, 2], &[2, 1], &[0, 1], &[1, 1], &[1, 2]), 4, vec![2, 3, 3, 4]),
+        (window(&[2, 1, 2], &[1, 1, 1], &[0, 0, 1], &[0, 0, 0], &[1, 1, 1]), 1, vec![1, 2, 2, 3, 1]),
+    ]
+}
+
+#[test]
+fn convolutions() {
+    for (window, groups, image) in windows() {
+        let channels = image[image.len() - 1];
+        let mut kernel = window.size.clone();
+        kernel.extend([channels / groups, 2 * groups]);
+        let result = window.result_shape(&image, 2 * groups).expect("it fits");
+        let data = |seed, shape: &[usize]| numbers(seed, shape.iter().product());
+        let (x, w, y) = (data(51, &image), data(52, &kernel), data(53, &result));
+        let parts = [
+            (ConvPart::Result, [(&image[..], x.clone()), (&kernel[..], w.clone())]),
+            (ConvPart::Image, [(&result[..], y.clone()), (&kernel[..], w.clone())]),
+            (ConvPart::Kernel, [(&image[..], x.clone()), (&result[..], y.clone())]),
+        ];
+        for (part, inputs) in parts {
+            assert_gradients(part.name(), &inputs, |b, a| b.conv(part, &window, groups, [a[0], a[1]], &image));
+        }
+    }
+}
+
+#[test]
+fn pooling() {
+    for (window, _, image) in windows() {
+        let result = window.result_shape(&image, image[image.len() - 1]).expect("it fits");
+        let data = |seed, shape: &[usize]| numbers(seed, shape.iter().product());
+        let (x, v, y) = (data(54, &image), data(55, &image), data(56, &result));
+        let cases = [
+            (PoolKind::Sum, vec![(&image[..], x.clone())]),
+            (PoolKind::Spread, vec![(&result[..], y.clone())]),
+            (PoolKind::Max, vec![(&image[..], x.clone())]),
+            (PoolKind::Pick, vec![(&image[..], x.clone()), (&image[..], v)]),
+            (PoolKind::Scatter, vec![(&image[..], x), (&result[..], y)]),
+        ];
+        for (kind, inputs) in cases {
+            assert_gradients(kind.name(), &inputs, |b, a| {
+                let made = b.pool(kind, &window, a, &image);
+                // A window outside of the image has -inf.
+                let floor = b.full_like(-1e3, made);
+                b.binary(Binary::Max, made, floor)
+            });
+        }
+    }
 }
 
 #[test]
@@ -315,4 +381,62 @@ proptest! {
         prop_assert!((plain - narrow).abs() <= 1e-5 * scale, "gradient {plain}, differences {narrow}");
         prop_assert!((plain - simple).abs() <= 1e-9 * (1.0 + plain.abs()), "{plain} simplified to {simple}");
     }
+}
+
+/// Queries, keys, values and a mask of two heads that share keys and values.
+fn attention(b: &mut Builder, x: &[NodeId], causal: bool) -> NodeId {
+    let of = Attention { heads: 2, groups: 1, causal, scale: 0.7 };
+    let node = b.push(Op::Attention(of), x, Default::default());
+    let sizes = of.sizes_of(b.graph, x[0], x[1], x[2]);
+    output(b, node, &sizes)
+}
+
+fn attention_operands() -> Vec<(&'static [usize], Vec<f64>)> {
+    vec![
+        (&[3, 4], numbers(31, 12)),
+        (&[4, 2], numbers(32, 8)),
+        (&[4, 3], numbers(33, 12)),
+        (&[2, 1, 4], numbers(34, 8)),
+    ]
+}
+
+#[test]
+fn attention_and_its_mask() {
+    for causal in [false, true] {
+        let operands = attention_operands();
+        assert_gradients("attention", &operands[..3], |b, x| attention(b, x, causal));
+        assert_gradients("masked attention", &operands, |b, x| attention(b, x, causal));
+    }
+    let one = [(&[3, 12][..], numbers(35, 36))];
+    assert_gradients("parts of one value", &one, |b, x| {
+        let parts = [(0, 4), (4, 8), (8, 12)].map(|(from, to)| b.slice_axis(x[0], 1, from, to));
+        let of = Attention { heads: 2, groups: 2, causal: true, scale: 0.5 };
+        let node = b.push(Op::Attention(of), &parts, Default::default());
+        let sizes = of.sizes_of(b.graph, parts[0], parts[1], parts[2]);
+        output(b, node, &sizes)
+    });
+    // Every operand is the same value.
+    assert_gradients("attention of one value", &[(&[3, 4], numbers(36, 12))], |b, x| {
+        let of = Attention { heads: 1, groups: 1, causal: false, scale: 0.5 };
+        let node = b.push(Op::Attention(of), &[x[0], x[0], x[0]], Default::default());
+        let sizes = of.sizes_of(b.graph, x[0], x[0], x[0]);
+        output(b, node, &sizes)
+    });
+}
+
+#[test]
+fn second_derivatives_of_attention() {
+    let operands = attention_operands();
+    assert_gradients("gradient of attention", &operands[..3], |b, x| {
+        let y = attention(b, x, true);
+        let parts = gradients(b.graph, y, None, x).expect("floats");
+        let rows: Vec<NodeId> = parts
+            .iter()
+            .map(|part| {
+                let elements = b.graph.ty(*part).elements();
+                b.reshape(*part, &[elements])
+            })
+            .collect();
+        b.concat(&rows, 0)
+    });
 }

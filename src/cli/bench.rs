@@ -114,6 +114,7 @@ fn measure(session: &mut Session, args: &Args) -> Result<Found, Failure> {
             let job = match session.experiment(&args.shape.request())? {
                 Experiment::Train(job) => Some(*job),
                 Experiment::Compare { jobs, .. } => jobs.into_iter().next(),
+                Experiment::Sweep(sweep) => Some(sweep.first()?),
             };
             let job = job.ok_or_else(|| Failure::Wrong(vec![]))?;
             (job.program, job.dataset)

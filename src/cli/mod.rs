@@ -6,10 +6,15 @@
 mod args;
 mod bench;
 mod check;
+mod completions;
 mod doc;
 mod eval;
+mod experiment;
 mod explain;
+mod fmt;
 mod ir;
+mod lsp;
+mod new;
 mod output;
 mod progress;
 mod run;
@@ -45,6 +50,8 @@ enum Command {
     Eval(eval::Args),
     /// Print a stage of the compilation
     Ir(ir::Args),
+    /// Put files into the standard style
+    Fmt(fmt::Args),
     /// Run the test blocks of files
     Test(test::Args),
     /// Time a training step and its parts
@@ -53,6 +60,12 @@ enum Command {
     Explain(explain::Args),
     /// Print what the library (or a file) says about a definition, or its formula in LaTeX
     Doc(doc::Args),
+    /// Write a commented starting file
+    New(new::Args),
+    /// The language server, on stdin and stdout
+    Lsp(lsp::Args),
+    /// Print a shell's completions
+    Completions(completions::Args),
 }
 
 /// How a command ended: the exit status.
@@ -106,9 +119,13 @@ fn dispatch(command: Command) -> Status {
         Command::Eval(args) => eval::run(args),
         Command::Ir(args) => ir::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Fmt(args) => fmt::run(args),
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Doc(args) => doc::run(args),
+        Command::New(args) => new::run(args),
+        Command::Lsp(args) => lsp::run(args),
+        Command::Completions(args) => completions::run(args),
     }
 }
 

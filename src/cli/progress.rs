@@ -46,6 +46,9 @@ impl Sink for Progress {
         if self.label.is_empty() {
             output::remark(&overview(program, plan));
         }
+        for remark in &plan.remarks {
+            output::remark(remark);
+        }
         if plan.done > 0 {
             output::remark(&format!("resumed after step {} of {}", plan.done, plan.steps));
         }
@@ -66,7 +69,7 @@ impl Sink for Progress {
         }
     }
 
-    fn progress(&mut self, step: usize, _epoch: usize) {
+    fn progress(&mut self, step: usize, _epoch: usize, _loss: f64) {
         if let Some(bar) = &self.bar
             && self.moved.elapsed() > FRAME
         {
@@ -93,6 +96,9 @@ impl Sink for Progress {
             bar.finish_and_clear();
         }
         if !self.quiet {
+            if let Some(stopped) = &summary.stopped {
+                output::remark(&format!("{}{stopped}", self.label));
+            }
             output::remark(&format!("{}{}", self.label, closing(summary)));
         }
     }
@@ -179,9 +185,19 @@ mod tests {
             step: 30,
             epoch: 3,
             split,
+            tables: vec![],
             values: vec![("loss".into(), loss), ("accuracy".into(), 0.93661)],
         };
-        let plan = Plan { seed: 1, batch: 8, epochs: 10, steps_per_epoch: 10, steps: 100, done: 0, out: None };
+        let plan = Plan {
+            seed: 1,
+            batch: 8,
+            epochs: 10,
+            steps_per_epoch: 10,
+            steps: 100,
+            done: 0,
+            out: None,
+            remarks: vec![],
+        };
         let (train, test) = (record(Split::Train, 0.21449), record(Split::Test, 12345.6));
         let line = epoch_line(&plan, &train, Some(&test), Duration::from_millis(420));
         let expected = "epoch  3/10  loss 0.2145  accuracy 0.9366  | test loss 12345.6  accuracy 0.9366  0.42 s";

@@ -1,15 +1,20 @@
 //! `optc run FILE`
 
 use super::runs::{self, Beside, RUNS};
-use super::{DONE, Status, USAGE, WRONG, args, output, progress, table};
-use crate::driver::{self, Experiment, Job, Session};
+use super::{DONE, Status, USAGE, WRONG, args, experiment, output, progress, table};
+use crate::driver::{self, Experiment, Job, Request, Session};
+use crate::experiment::compare::{Comparison, Variant};
+use crate::experiment::lr_range::{self, Range};
+use crate::experiment::sweep::{Setup, Sweep};
+use crate::ir::DType;
 use crate::report;
-use crate::train::compare::{Comparison, Variant};
 use crate::train::metrics::number;
 use crate::train::{Engine, Failure, Summary, TrainOptions, folder, train};
 use serde_json::{Map, Value, json};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -37,9 +42,19 @@ pub struct Args {
     /// Continue a run from its newest checkpoint (default: the newest run)
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,
+    /// Begin with the weights in a file of an earlier run
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    weights: Option<PathBuf>,
+    /// With --weights or --resume: take what fits of another model's file
+    #[arg(long)]
+    partial: bool,
     /// Write a checkpoint every so many steps
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
     save_every: Option<u64>,
+    /// Train while the learning rate grows, and show where the loss falls (default: 1e-7..10)
+    #[arg(long, value_name = "LOW..HIGH", num_args = 0..=1, require_equals = true, value_parser = rates)]
+    #[arg(conflicts_with = "resume")]
+    lr_range: Option<Option<Range>>,
     /// After each step, look for values that are not finite
     #[arg(long)]
     check_nan: bool,
@@ -59,6 +74,17 @@ pub struct Args {
     json: bool,
 }
 
+/// The rates of `--lr-range`.
+const RANGE: Range = Range { low: 1e-7, high: 10.0, steps: 100 };
+
+fn rates(text: &str) -> Result<Range, String> {
+    let ends = text.split_once("..").and_then(|(a, b)| Some((a.trim().parse().ok()?, b.trim().parse().ok()?)));
+    match ends {
+        Some((low, high)) if 0.0 < low && low < high && high < f64::INFINITY => Ok(Range { low, high, ..RANGE }),
+        _ => Err("expected two positive numbers, such as 1e-6..1".into()),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let value: f64 =
         text.strip_suffix('s').unwrap_or(text).parse().map_err(|_| "expected a number of seconds".to_string())?;
@@ -71,7 +97,26 @@ pub fn run(args: Args) -> Status {
         output::remark(&format!("optc: {problem}"));
         return USAGE;
     }
-    let experiment = match session.experiment(&args.shape.request()) {
+    let mut request = args.shape.request();
+    let out = match place(&mut session, &args, &request) {
+        Ok(out) => out,
+        Err(End::Usage(problem)) => {
+            output::remark(&format!("optc: {problem}"));
+            return USAGE;
+        }
+        Err(End::Failed(failure)) => {
+            output::failure(&session.sources, failure.diagnostics(), args.json);
+            return WRONG;
+        }
+    };
+    if args.resume.is_some() {
+        repeat(&mut request, &out);
+    }
+    if args.lr_range.is_some() && request.name.is_none() {
+        // A range test is of the training, also in a file that compares.
+        request.name = session.first_training().unwrap_or_default();
+    }
+    let experiment = match session.experiment(&request) {
         Ok(experiment) => experiment,
         Err(problems) => {
             output::failure(&session.sources, &problems, args.json);
@@ -80,12 +125,31 @@ pub fn run(args: Args) -> Status {
     };
     output::diagnostics(&session.sources, &session.warnings);
     let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()), usize::from);
-    let runner =
-        Runner { engine: driver::engine(args.engine.kind(), threads), threads, session: &session, args: &args };
-    let ended = match experiment {
-        Experiment::Train(job) => runner.single(&job),
-        Experiment::Compare { name, jobs } => runner.compare(&name, &jobs),
+    let interrupt = Arc::new(AtomicBool::new(false));
+    listen(&interrupt);
+    let engine = driver::engine(args.engine.kind(), threads);
+    let runner = Runner {
+        engine,
+        threads,
+        session: &session,
+        args: &args,
+        sets: &request.sets,
+        float: request.float,
+        out,
+        interrupt,
     };
+    let several = !matches!(experiment, Experiment::Train(_));
+    let ended = match experiment {
+        Experiment::Train(job) => match args.lr_range {
+            Some(range) => runner.range(&job, range.unwrap_or(RANGE)),
+            None => runner.single(&job),
+        },
+        Experiment::Compare { name, jobs } => runner.compare(&name, &jobs),
+        Experiment::Sweep(sweep) => runner.sweep(&sweep),
+    };
+    if several {
+        runs::report_on_all(&runner.out, args.beside);
+    }
     match ended {
         Ok(()) => DONE,
         Err(End::Usage(problem)) => {
@@ -116,20 +180,57 @@ struct Runner<'a> {
     threads: usize,
     session: &'a Session,
     args: &'a Args,
+    /// `--set`, and those of the run that is resumed.
+    sets: &'a [(String, String)],
+    float: DType,
+    out: PathBuf,
+    interrupt: Arc<AtomicBool>,
+}
+
+/// The run's folder.
+fn place(session: &mut Session, args: &Args, request: &Request) -> Result<PathBuf, End> {
+    if let Some(Some(resumed)) = &args.resume {
+        return Ok(resumed.clone());
+    }
+    if let Some(out) = &args.out {
+        return Ok(out.clone());
+    }
+    let name = session.subject(request).map_err(Failure::from)?;
+    if args.resume.is_none() {
+        return Ok(folder::fresh(Path::new(RUNS), &name));
+    }
+    folder::latest(Path::new(RUNS), &name)
+        .ok_or_else(|| End::Usage(format!("--resume: there is no run in {RUNS}/{name}")))
+}
+
+/// A resumed run has the hyper-parameters of its beginning, unless the command line says otherwise.
+fn repeat(request: &mut Request, out: &Path) {
+    let Ok(text) = std::fs::read_to_string(out.join("config.json")) else { return };
+    let Ok(config) = serde_json::from_str::<Value>(&text) else { return };
+    let recorded = config["set"].as_object().into_iter().flatten();
+    let known = recorded.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_string())));
+    let mut sets: Vec<(String, String)> = known.collect();
+    sets.retain(|(name, _)| !request.sets.iter().any(|(n, _)| n == name));
+    sets.append(&mut request.sets);
+    request.sets = sets;
+    if let Some(float) = [DType::F32, DType::F64].into_iter().find(|f| config["float"] == f.name()) {
+        request.float = float;
+    }
+}
+
+/// The first Ctrl-C asks the training to stop after its step; a second one ends the process.
+fn listen(flag: &Arc<AtomicBool>) {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The order matters: the shutdown looks at what the flag was before this signal. Without signals (some systems
+        // forbid them) Ctrl-C ends the process, as ever.
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone());
+        let _ = signal_hook::flag::register(signal, flag.clone());
+    }
 }
 
 impl Runner<'_> {
     fn single(&self, job: &Job) -> Result<(), End> {
-        let name = &job.program.name;
-        let out = match (&self.args.resume, &self.args.out) {
-            (Some(Some(resumed)), _) => resumed.clone(),
-            (Some(None), Some(out)) => out.clone(),
-            (Some(None), None) => folder::latest(Path::new(RUNS), name)
-                .ok_or_else(|| End::Usage(format!("--resume: there is no run with a checkpoint in {RUNS}/{name}")))?,
-            (None, Some(out)) => out.clone(),
-            (None, None) => folder::fresh(Path::new(RUNS), name),
-        };
-        let summary = self.train(job, "", self.args.seed.or(job.seed), out)?;
+        let summary = self.train(job, "", self.args.seed.or(job.seed), self.out.clone())?;
         if self.args.json {
             output::object(&summary_json(&summary));
         } else {
@@ -144,50 +245,85 @@ impl Runner<'_> {
     }
 
     fn compare(&self, name: &str, jobs: &[Job]) -> Result<(), End> {
-        if self.args.resume.is_some() {
-            return Err(End::Usage("--resume continues a single training; this file compares several".into()));
-        }
-        let root = self.args.out.clone().unwrap_or_else(|| folder::fresh(Path::new(RUNS), name));
+        let root = &self.out;
+        self.describe("compare", name)?;
         let first_seed = jobs.iter().filter_map(|j| j.seed).min().unwrap_or(0);
         let mut variants: Vec<Variant> = Vec::new();
+        let mut problem = None;
         for (index, job) in jobs.iter().enumerate() {
             // --seed moves the whole range of seeds.
             let moved = |s: u64| self.args.seed.map_or(s, |base| base.wrapping_add(s - first_seed));
             let seed = job.seed.map(moved).or(self.args.seed);
-            let out = root.join(format!("{:02}-{}", index + 1, slug(&job.label)));
-            let label = seed.map_or(job.label.clone(), |s| format!("{}, seed {s}", job.label));
-            let summary = self.train(job, &label, seed, out)?;
-            match variants.last_mut().filter(|v| v.label == job.label) {
-                Some(variant) => variant.runs.push(summary),
-                None => variants.push(Variant { label: job.label.clone(), runs: vec![summary] }),
+            let name = slug(&job.label);
+            let out = root.join(format!("{:02}-{}", index + 1, if name.is_empty() { "run" } else { &name }));
+            let fold = job.fold.map(|f| format!("fold {}/{}", f.index + 1, f.of));
+            let parts = [Some(job.label.clone()), seed.map(|s| format!("seed {s}")), fold];
+            let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+            if variants.last().is_none_or(|v| v.label != job.label) {
+                variants.push(Variant { label: job.label.clone(), ..Variant::default() });
+            }
+            let variant = variants.last_mut().expect("pushed above");
+            match self.train(job, &parts.join(", "), seed, out) {
+                Ok(summary) => variant.runs.push(summary),
+                // The other variants may do better.
+                Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603") => {
+                    output::diagnostics(&self.session.sources, &[(*why).clone()]);
+                    variant.diverged += 1;
+                    problem = Some(why);
+                }
+                Err(other) => return Err(other.into()),
             }
         }
-        runs::report_on(&root, self.args.beside);
-        let comparison = Comparison { name: name.to_string(), variants };
-        if self.args.json {
-            output::object(&comparison.to_json());
-        } else {
-            output::line(table::render(&comparison.table()).trim_end());
+        if let Some(why) = problem.filter(|_| variants.iter().all(|v| v.runs.is_empty())) {
+            return Err(Failure::Training(why).into());
         }
+        let objective = jobs.first().map(|j| j.program.settings.control.objective.clone()).unwrap_or_default();
+        experiment::compared(&Comparison { name: name.to_string(), objective, variants }, root, self.args.json);
         Ok(())
     }
 
-    fn train(&self, job: &Job, label: &str, seed: Option<u64>, out: PathBuf) -> Result<Summary, Failure> {
-        let mut search: Vec<PathBuf> = self.args.shape.data.iter().cloned().collect();
-        search.extend(self.session.folder().map(Path::to_path_buf));
-        let options = TrainOptions {
+    fn sweep(&self, sweep: &Sweep) -> Result<(), End> {
+        self.describe("sweep", sweep.name())?;
+        let engine = driver::engine(self.args.engine.kind(), 1);
+        let setup = Setup {
+            out: self.out.clone(),
             threads: self.threads,
-            seed,
-            steps: self.args.steps,
-            epochs: self.args.epochs,
-            out: Some(out.clone()),
-            save_every: self.args.save_every.map(|n| n as usize),
-            check_nan: self.args.check_nan,
-            max_time: self.args.max_time,
+            engine: engine.as_ref(),
             resume: self.args.resume.is_some(),
-            search,
-            config: self.config(label),
+            options: self.options("", None, None),
+            seed: self.args.seed,
         };
+        if !self.args.quiet {
+            let (name, out) = (sweep.name(), self.out.display());
+            output::remark(&format!("{name}: {} trials, {} at a time; to {out}", sweep.count(), self.threads));
+        }
+        let trials = sweep.run(&setup, &mut |trial, best| {
+            if !self.args.quiet {
+                output::remark(&experiment::trial_line(sweep, trial, best));
+            }
+        })?;
+        experiment::swept(sweep, &trials, &self.out, &self.args.file, self.args.json);
+        Ok(())
+    }
+
+    fn range(&self, job: &Job, range: Range) -> Result<(), End> {
+        self.describe("lr_range", &job.program.name)?;
+        let seed = self.args.seed.unwrap_or(job.program.settings.seed);
+        let range = Range { steps: self.args.steps.unwrap_or(range.steps).max(2), ..range };
+        let (name, points) = lr_range::run(&job.program, self.engine.as_ref(), job.dataset.as_ref(), seed, range)?;
+        experiment::ranged(&name, &points, lr_range::advice(&points), &self.out, self.args.json);
+        Ok(())
+    }
+
+    /// The folder of several runs says how to repeat them, as that of one does.
+    fn describe(&self, kind: &str, name: &str) -> Result<(), Failure> {
+        let mut config = self.config("");
+        config.insert(kind.into(), json!(name));
+        Ok(folder::describe(&self.out, &Value::Object(config))?)
+    }
+
+    fn train(&self, job: &Job, label: &str, seed: Option<u64>, out: PathBuf) -> Result<Summary, Failure> {
+        let options = self.options(label, seed, Some(out.clone()));
         let mut progress = progress::Progress::new(self.args.quiet, self.args.json, label);
         let ended = train(&job.program, self.engine.as_ref(), job.dataset.as_ref(), &options, &mut progress);
         if self.args.profile && ended.is_ok() {
@@ -197,17 +333,40 @@ impl Runner<'_> {
         ended
     }
 
+    fn options(&self, label: &str, seed: Option<u64>, out: Option<PathBuf>) -> TrainOptions {
+        // Of several runs some may not have begun when the process ended.
+        let begun = |out: &PathBuf| *out == self.out || out.join("config.json").exists();
+        let resume = self.args.resume.is_some() && out.as_ref().is_some_and(begun);
+        let mut search: Vec<PathBuf> = self.args.shape.data.iter().cloned().collect();
+        search.extend(self.session.folder().map(Path::to_path_buf));
+        TrainOptions {
+            threads: self.threads,
+            seed,
+            steps: self.args.steps,
+            epochs: self.args.epochs,
+            out,
+            save_every: self.args.save_every.map(|n| n as usize),
+            check_nan: self.args.check_nan,
+            max_time: self.args.max_time,
+            resume,
+            weights: self.args.weights.clone(),
+            partial: self.args.partial,
+            interrupt: Some(self.interrupt.clone()),
+            search,
+            config: self.config(label),
+        }
+    }
+
     /// What the run's `config.json` says beside the program's settings.
     fn config(&self, label: &str) -> Map<String, Value> {
-        let sets: Map<String, Value> =
-            self.args.shape.sets.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let sets: Map<String, Value> = self.sets.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let mut config = Map::new();
         if !label.is_empty() {
             config.insert("label".into(), json!(label));
         }
         config.insert("command".into(), json!(command()));
         config.insert("set".into(), Value::Object(sets));
-        config.insert("float".into(), json!(self.args.shape.float.dtype().name()));
+        config.insert("float".into(), json!(self.float.name()));
         config.insert("data".into(), json!(self.args.shape.data));
         config.insert("file".into(), json!({ "path": self.args.file, "text": self.session.text() }));
         config
@@ -254,6 +413,7 @@ fn summary_json(summary: &Summary) -> Value {
         "train": values(&summary.train),
         "test": values(&summary.test),
         "out": summary.out,
+        "stopped": summary.stopped,
         "seconds": number(summary.training.as_secs_f64()),
         "steps_per_second": number(summary.steps_per_second()),
         "compile_seconds": number(summary.compile.as_secs_f64()),

@@ -324,11 +324,21 @@ pub fn sparklines(folder: &Path) -> Option<String> {
     (several && !rows.is_empty()).then(|| table::render(&rows).trim_end().to_string())
 }
 
+/// Writes the report of an experiment of several runs, and of those that have none of their own.
+pub fn report_on_all(folder: &Path, beside: Beside) {
+    for run in Run::read_all(folder) {
+        let age = |name: &str| std::fs::metadata(run.folder.join(name)).and_then(|m| m.modified()).ok();
+        if age("report.html") < age("result.json").max(age("metrics.jsonl")) {
+            report_on(&run.folder, beside);
+        }
+    }
+    report_on(folder, beside);
+}
+
 /// Writes a report after a run. It is no reason for a good run to fail.
 pub fn report_on(folder: &Path, beside: Beside) {
-    if (folder.join("config.json").is_file() || trials::read(folder).is_some() || !Run::read_all(folder).is_empty())
-        && let Err(problem) = report::write(folder, beside.options())
-    {
+    let known = Run::read(folder).is_some() || trials::read(folder).is_some() || !Run::read_all(folder).is_empty();
+    if known && let Err(problem) = report::write(folder, beside.options()) {
         output::diagnostics(&SourceMap::new(), &[problem]);
     }
 }

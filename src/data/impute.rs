@@ -1,10 +1,9 @@
 //! `impute`: statistics of the train rows in the place of missing values.
 
-use super::args::{Fallible, bad, describe};
-use super::spec::{Call, Value};
+use super::args::{Args, Fallible};
+use super::columns;
+use super::spec::Call;
 use super::table::{Stored, Table, Values};
-use super::transform::float_columns;
-use super::unknown;
 use crate::diag::{Diagnostic, error};
 
 #[derive(Clone, Copy)]
@@ -15,27 +14,17 @@ enum By {
 
 /// `impute(x, …, by = "mean" | "median")`
 pub fn impute(call: &Call, table: &mut Table) -> Fallible<()> {
-    let mut by = By::Mean;
-    let mut columns = call.clone();
-    columns.args.clear();
-    for arg in &call.args {
-        match (arg.name.as_deref(), &arg.value) {
-            (None, _) => columns.args.push(arg.clone()),
-            (Some("by"), Value::Str(text)) if text == "mean" => by = By::Mean,
-            (Some("by"), Value::Str(text)) if text == "median" => by = By::Median,
-            (Some("by"), other) => {
-                return Err(vec![bad(
-                    arg,
-                    "'by' must be \"mean\" or \"median\"",
-                    format!("this is {}", describe(other)),
-                )]);
-            }
-            (Some(name), _) => {
-                return Err(vec![unknown("argument", name, &["by"]).at(arg.span, "'impute' has no such argument")]);
-            }
+    let (named, options) = columns::and_options(call);
+    let args = Args::new(&options, &["by"])?;
+    let by = match args.str("by")?.unwrap_or("mean") {
+        "mean" => By::Mean,
+        "median" => By::Median,
+        other => {
+            let title = "'by' must be \"mean\" or \"median\"";
+            return Err(vec![error("E0407", title).at(args.span("by"), format!("this is \"{other}\""))]);
         }
-    }
-    for index in float_columns(&columns, table)? {
+    };
+    for index in columns::floats(&named, table)? {
         let stored = &mut table.columns[index];
         let width = stored.width();
         stored.missing = false;

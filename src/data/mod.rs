@@ -7,6 +7,7 @@
 //! | stage | where |
 //! |---|---|
 //! | files | [`csv`], [`idx`], [`npy`] |
+//! | text as tokens | [`text`] |
 //! | made inside the program | [`synthetic`] |
 //! | choosing rows (`split`, `shuffle`, `take`) | [`rows`] |
 //! | changing values (`standardize`, `one_hot`, …) | [`transform`], [`impute`] |
@@ -16,6 +17,7 @@
 
 mod args;
 mod arrays;
+mod columns;
 mod csv;
 mod files;
 mod idx;
@@ -23,9 +25,11 @@ mod impute;
 mod npy;
 mod random;
 mod rows;
+mod shelf;
 pub mod spec;
 mod synthetic;
 mod table;
+mod text;
 mod transform;
 pub mod zip;
 
@@ -34,9 +38,13 @@ mod tests;
 
 use crate::diag::{Diagnostic, error, suggest};
 use crate::runtime::Tensor;
+use random::Random;
+pub use shelf::Shelf;
 use spec::{Pipeline, Schema};
 use std::path::PathBuf;
+use std::sync::Arc;
 use table::{Read, Table};
+pub use text::Vocabulary;
 
 /// Where relative paths begin: `data_dir` if it is given, else `file_dir`, else the current directory.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +59,23 @@ pub struct Context {
 pub enum Split {
     Train,
     Test,
+}
+
+/// When a training batch is drawn. What is random about a row (its window of a text, its augmentation) is a function of
+/// this and of the row alone: the same on any number of threads, and after a resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    pub seed: u64,
+    /// From 1.
+    pub epoch: u64,
+}
+
+impl Turn {
+    /// The random numbers of one row in this epoch.
+    fn of_row(self, row: usize) -> Random {
+        const STREAM: u64 = 0x7475_726e;
+        Random::new(self.seed ^ STREAM, self.epoch << 32 | row as u64)
+    }
 }
 
 /// Data ready for training: columns of rows, in a train part and a test part.
@@ -77,7 +102,26 @@ impl Dataset {
     /// # Panics
     /// If `out` does not hold `rows.len()` values of the column, or a row is not below [`Dataset::rows`].
     pub fn gather(&self, split: Split, column: usize, rows: &[u32], out: &mut Tensor) {
-        self.table.gather(split, column, rows, out);
+        self.table.gather(split, column, rows, None, out);
+    }
+
+    /// As [`Dataset::gather`] for train rows, as they are drawn in an epoch.
+    pub fn draw(&self, turn: Turn, column: usize, rows: &[u32], out: &mut Tensor) {
+        self.table.gather(Split::Train, column, rows, Some(turn), out);
+    }
+
+    /// Whether the same row may differ from epoch to epoch.
+    pub fn varies(&self) -> bool {
+        self.table.columns.iter().any(|column| column.varies())
+    }
+
+    /// The tokens of a column of text: what its numbers mean.
+    pub fn vocabulary(&self, column: &str) -> Option<&Arc<Vocabulary>> {
+        self.stored(column)?.vocabulary.as_ref()
+    }
+
+    fn stored(&self, column: &str) -> Option<&table::Stored> {
+        self.table.columns.iter().find(|stored| stored.column.name == column)
     }
 }
 
@@ -103,9 +147,13 @@ const SOURCES: &[&str] = &[
     "synthetic.linear",
     "synthetic.moons",
     "synthetic.spirals",
+    "synthetic.tokens",
+    "synthetic.text",
+    "text",
 ];
 
-const STEPS: &[&str] = &["split", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten"];
+const STEPS: &[&str] =
+    &["split", "fold", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten", "tokenize"];
 
 fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<Diagnostic>> {
     let source = &pipeline.source;
@@ -119,6 +167,9 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
         "synthetic.moons" => synthetic::moons(source, read)?,
         "synthetic.spirals" => synthetic::spirals(source, read)?,
         "synthetic.linear" => synthetic::linear(source, read)?,
+        "synthetic.tokens" => synthetic::tokens(source, read)?,
+        "synthetic.text" => text::synthetic(source)?,
+        "text" => text::load(source, context)?,
         name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),
     };
     if table.train.is_empty() {
@@ -129,6 +180,7 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
     for step in &pipeline.steps {
         match step.name.as_str() {
             "split" => rows::split(step, &mut table)?,
+            "fold" => rows::fold(step, &mut table)?,
             "shuffle" => rows::shuffle(step, &mut table)?,
             "take" => rows::take(step, &mut table)?,
             "standardize" => transform::standardize(step, &mut table)?,
@@ -136,11 +188,13 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
             "impute" => impute::impute(step, &mut table)?,
             "one_hot" => transform::one_hot(step, &mut table)?,
             "flatten" => transform::flatten(step, &mut table)?,
+            "tokenize" => text::tokenize(step, &mut table)?,
             name => return Err(vec![unknown("data step", name, STEPS).at(step.span, "not a data step")]),
         }
     }
-    let missing: Vec<_> = table.columns.iter().filter_map(|c| impute::still_missing(c, source)).collect();
-    if missing.is_empty() { Ok(table) } else { Err(missing) }
+    let unfit = |column| impute::still_missing(column, source).or_else(|| text::still_text(column, source));
+    let unfit: Vec<_> = table.columns.iter().filter_map(unfit).collect();
+    if unfit.is_empty() { Ok(table) } else { Err(unfit) }
 }
 
 /// `E0407` for a name that does not exist, with the nearest one, or all of them.

@@ -1,4 +1,4 @@
-//! Steps that choose and order rows: `split`, `shuffle`, `take`. They move row numbers, never values.
+//! Steps that choose and order rows: `split`, `fold`, `shuffle`, `take`. They move row numbers, never values.
 
 use super::args::{Args, Fallible, bad};
 use super::random::Random;
@@ -15,6 +15,13 @@ pub fn split(call: &Call, table: &mut Table) -> Fallible<()> {
                 .at(call.span, "splits it again")
                 .note(format!("{} train rows and {} test rows before this step", table.train.len(), table.test.len()))
                 .help("leave out this step, or the test part of the source"),
+        ]);
+    }
+    if table.columns.iter().any(|column| column.varies()) {
+        return Err(vec![
+            error("E0409", "windows that lie anywhere cannot be split")
+                .at(call.span, "a train window may lie over a test window")
+                .help("the source splits a text by position: text(…, test = 0.2)"),
         ]);
     }
     let ways: Vec<_> = ["test", "every", "last"].into_iter().filter_map(|name| args.get(name)).collect();
@@ -55,6 +62,27 @@ pub fn split(call: &Call, table: &mut Table) -> Fallible<()> {
             ]);
         }
     }
+    Ok(())
+}
+
+/// `fold(index, of, seed = 0)`: part `index` (from 0) of `of` equal random parts is the test part. A test part of the
+/// source is set aside: the folds are of its training rows.
+pub fn fold(call: &Call, table: &mut Table) -> Fallible<()> {
+    let args = Args::new(call, &["index", "of", "seed"])?;
+    let of = args.count("of", 5, 2)?;
+    let index = args.count("index", 0, 0)?;
+    let total = table.train.len();
+    if of > total || index >= of {
+        let what = error("E0409", format!("there is no fold {index} of {of} (from 0) in {total} rows"));
+        return Err(vec![what.at(call.span, "this fold")]);
+    }
+    let mut order: Vec<usize> = (0..total).collect();
+    Random::new(args.seed(0)?, 2).shuffle(&mut order);
+    let mut is_test = vec![false; total];
+    order.iter().skip(index).step_by(of).for_each(|i| is_test[*i] = true);
+    let all = std::mem::take(&mut table.train);
+    let part = |test: bool| all.iter().zip(&is_test).filter(move |(_, t)| **t == test).map(|(row, _)| *row).collect();
+    (table.train, table.test) = (part(false), part(true));
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! Columns of rows in their compact form, and the conversion of a batch to the run's element type.
 
-use super::Split;
 use super::spec::{Column, Schema};
+use super::text::{Vocabulary, windows::Windows};
+use super::{Split, Turn};
 use crate::ir::types::DType;
 use crate::runtime::Tensor;
+use std::sync::Arc;
 
 /// How much of a source is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Stored {
     pub values: Values,
     /// Some values are missing (NaN) until `impute` replaces them.
     pub missing: bool,
+    /// Of tokens.
+    pub vocabulary: Option<Arc<Vocabulary>>,
 }
 
 #[derive(Debug)]
@@ -48,6 +52,10 @@ pub enum Values {
     I32(Vec<i32>),
     /// Row vectors that are 1 at the label and 0 elsewhere.
     OneHot(Vec<i32>),
+    /// For `tokenize`.
+    Text(Vec<String>),
+    /// Tokens of a long text.
+    Windows(Windows),
 }
 
 #[derive(Debug)]
@@ -78,18 +86,19 @@ impl Table {
         }
     }
 
-    pub fn gather(&self, split: Split, column: usize, rows: &[u32], out: &mut Tensor) {
+    /// `turn` is that of a training batch; without it, rows are as they are stored.
+    pub fn gather(&self, split: Split, column: usize, rows: &[u32], turn: Option<Turn>, out: &mut Tensor) {
         let index = self.part(split);
         let stored = &self.columns[column];
         let width = stored.width();
         assert_eq!(out.ty().elements(), rows.len() * width, "a batch of {} rows of {width}", rows.len());
         let rows = rows.iter().map(|row| index[*row as usize] as usize);
         match out.ty().dtype {
-            DType::F32 => stored.gather(width, rows, out.f32s_mut()),
-            DType::F64 => stored.gather(width, rows, out.f64s_mut()),
-            DType::I32 => stored.gather(width, rows, out.i32s_mut()),
+            DType::F32 => stored.gather(width, rows, turn, out.f32s_mut()),
+            DType::F64 => stored.gather(width, rows, turn, out.f64s_mut()),
+            DType::I32 => stored.gather(width, rows, turn, out.i32s_mut()),
             DType::Bool => {
-                stored.gather(width, rows, out.i32s_mut());
+                stored.gather(width, rows, turn, out.i32s_mut());
                 out.i32s_mut().iter_mut().for_each(|v| *v = i32::from(*v != 0));
             }
         }
@@ -98,7 +107,12 @@ impl Table {
 
 impl Stored {
     pub fn new(name: &str, is_float: bool, shape: Vec<usize>, classes: Option<usize>, values: Values) -> Stored {
-        Stored { column: Column { name: name.into(), is_float, shape, classes }, values, missing: false }
+        Stored {
+            column: Column { name: name.into(), is_float, shape, classes },
+            values,
+            missing: false,
+            vocabulary: None,
+        }
     }
 
     /// Elements of one row.
@@ -106,12 +120,18 @@ impl Stored {
         self.column.shape.iter().product()
     }
 
-    fn gather<T: Element>(&self, width: usize, rows: impl Iterator<Item = usize>, out: &mut [T]) {
+    /// Whether a row differs from turn to turn.
+    pub fn varies(&self) -> bool {
+        matches!(&self.values, Values::Windows(windows) if windows.is_random())
+    }
+
+    fn gather<T: Element>(&self, width: usize, rows: impl Iterator<Item = usize>, turn: Option<Turn>, out: &mut [T]) {
         if width == 0 {
             return;
         }
         let targets = rows.zip(out.chunks_exact_mut(width));
         match &self.values {
+            Values::Text(_) => panic!("column '{}' is text, which opening refuses", self.column.name),
             Values::Unread => panic!("column '{}' was opened for its shape only", self.column.name),
             Values::Bytes { data, divisor, affine: None } => {
                 let divide = T::divider(*divisor);
@@ -136,12 +156,15 @@ impl Stored {
                 out.fill(T::from_i32(0));
                 out[labels[row] as usize] = T::from_i32(1);
             }),
+            Values::Windows(windows) => targets.for_each(|(row, out)| {
+                out.iter_mut().zip(windows.row(row, turn)).for_each(|(out, v)| *out = T::from_i32(*v));
+            }),
         }
     }
 
     /// The values of one row as `f64`, for statistics.
     pub fn row_f64(&self, row: usize, out: &mut [f64]) {
-        self.gather(out.len(), std::iter::once(row), out);
+        self.gather(out.len(), std::iter::once(row), None, out);
     }
 }
 

@@ -1,16 +1,16 @@
 //! Steps that change values: `standardize`, `normalize`, `one_hot`, `flatten`.
 
-use super::args::{Fallible, bad, describe};
+use super::args::Fallible;
+use super::columns::{self, Picked, type_of};
 use super::impute::still_missing;
-use super::spec::{Call, Value};
+use super::spec::Call;
 use super::table::{Affine, Stored, Table, Values};
-use super::unknown;
-use crate::diag::{Diagnostic, error};
+use crate::diag::error;
 
 /// `standardize(x, …)`: subtracts the mean of the train rows and divides by their population deviation, for each
 /// element of a row. Elements that are constant over the train rows stay as they are.
 pub fn standardize(call: &Call, table: &mut Table) -> Fallible<()> {
-    for column in float_columns(call, table)? {
+    for column in columns::floats(call, table)? {
         if let Some(diagnostic) = still_missing(&table.columns[column], call) {
             return Err(vec![diagnostic]);
         }
@@ -27,7 +27,7 @@ pub fn standardize(call: &Call, table: &mut Table) -> Fallible<()> {
 
 /// `normalize(x, …)`: maps the smallest and largest value of the train rows to 0 and 1, for each element of a row.
 pub fn normalize(call: &Call, table: &mut Table) -> Fallible<()> {
-    for column in float_columns(call, table)? {
+    for column in columns::floats(call, table)? {
         if let Some(diagnostic) = still_missing(&table.columns[column], call) {
             return Err(vec![diagnostic]);
         }
@@ -43,7 +43,7 @@ pub fn normalize(call: &Call, table: &mut Table) -> Fallible<()> {
 
 /// `one_hot(label, …)`: a class label becomes a float vector with a 1 at the class.
 pub fn one_hot(call: &Call, table: &mut Table) -> Fallible<()> {
-    for (index, span) in named_columns(call, table)? {
+    for Picked { index, span } in columns::named(call, table)? {
         let stored = &mut table.columns[index];
         let name = &stored.column.name;
         let Some(classes) = stored.column.classes.filter(|_| stored.column.shape.is_empty()) else {
@@ -67,66 +67,11 @@ pub fn one_hot(call: &Call, table: &mut Table) -> Fallible<()> {
 
 /// `flatten(image, …)`: one axis instead of several.
 pub fn flatten(call: &Call, table: &mut Table) -> Fallible<()> {
-    for (index, _) in named_columns(call, table)? {
+    for Picked { index, .. } in columns::named(call, table)? {
         let stored = &mut table.columns[index];
         stored.column.shape = vec![stored.width()];
     }
     Ok(())
-}
-
-/// The columns that a step names, with the spans of the names.
-fn named_columns(call: &Call, table: &Table) -> Fallible<Vec<(usize, crate::source::Span)>> {
-    let names: Vec<&str> = table.columns.iter().map(|c| c.column.name.as_str()).collect();
-    let mut found = vec![];
-    let mut errors: Vec<Diagnostic> = vec![];
-    for arg in &call.args {
-        if let Some(name) = &arg.name {
-            errors.push(bad(arg, format!("'{}' has no argument '{name}'", call.name), "not expected"));
-            continue;
-        }
-        let (Value::Name(name) | Value::Str(name)) = &arg.value else {
-            errors.push(bad(
-                arg,
-                format!("'{}' takes columns", call.name),
-                format!("this is {}", describe(&arg.value)),
-            ));
-            continue;
-        };
-        match names.iter().position(|n| n == name) {
-            Some(index) => found.push((index, arg.span)),
-            None => errors.push(
-                Diagnostic { code: "E0404", ..unknown("column", name, &names) }
-                    .at(arg.span, "the data has no such column"),
-            ),
-        }
-    }
-    if call.args.is_empty() {
-        let title = format!("'{}' needs the name of a column", call.name);
-        errors.push(
-            error("E0407", title).at(call.span, "no column given").help(format!("columns: {}", names.join(", "))),
-        );
-    }
-    if errors.is_empty() { Ok(found) } else { Err(errors) }
-}
-
-pub fn float_columns(call: &Call, table: &Table) -> Fallible<Vec<usize>> {
-    let columns = named_columns(call, table)?;
-    for (index, span) in &columns {
-        let stored = &table.columns[*index];
-        if !stored.column.is_float {
-            return Err(vec![
-                error("E0409", format!("'{}' is not a float column", stored.column.name))
-                    .at(*span, format!("'{}' needs floats", call.name))
-                    .note(format!("{}: {}", stored.column.name, type_of(stored))),
-            ]);
-        }
-    }
-    Ok(columns.into_iter().map(|(index, _)| index).collect())
-}
-
-fn type_of(stored: &Stored) -> String {
-    let kind = if stored.column.is_float { "float" } else { "int" };
-    if stored.column.shape.is_empty() { kind.into() } else { format!("{kind}{:?}", stored.column.shape) }
 }
 
 /// The train rows of one column, for statistics of each element.
@@ -206,7 +151,8 @@ fn apply(stored: &mut Stored, affine: Affine) {
             labels.iter().enumerate().for_each(|(row, label)| values[row * width + *label as usize] = 1.0);
             values
         }
-        Values::Bytes { .. } | Values::Unread => return,
+        // Not floats: the steps that come here take those only.
+        Values::Bytes { .. } | Values::Windows(_) | Values::Text(_) | Values::Unread => return,
     };
     for row in values.chunks_exact_mut(width) {
         for ((v, shift), factor) in row.iter_mut().zip(&affine.shift).zip(&affine.factor) {

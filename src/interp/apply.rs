@@ -1,5 +1,6 @@
 //! One primitive applied to values: the meaning of every operation in [`crate::ir::op`].
 
+use super::attention;
 use super::movement as mv;
 use super::reduce as red;
 use super::scalar::{Number, bits_to_unit, bool_binary, compare};
@@ -91,6 +92,10 @@ pub fn apply(op: &Op, args: &[&Value], ty: &Type) -> Value {
                 (x, y) => unreachable!("dot of {} and {}", x.ty(), y.ty()),
             }
         }
+        Op::Conv { part, window, groups } => super::window::conv(*part, window, *groups, args, ty),
+        Op::Pool { kind, window } => super::window::pool(*kind, window, args, ty),
+        Op::Attention(of) => attention::forward(of, args, ty),
+        Op::AttentionGrad { of, joint } => attention::backward(of, *joint, args, ty),
         Op::Decompose(kind) => {
             let values: Vec<Vec<f64>> = args.iter().map(|a| a.to_f64s()).collect();
             let slices: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
@@ -103,6 +108,7 @@ pub fn apply(op: &Op, args: &[&Value], ty: &Type) -> Value {
             crate::linalg::apply(*kind, &slices, &shapes, &mut out);
             Value::from_f64s(ty, &out)
         }
+        Op::Scan(scan) => super::scan::scan(scan, args, ty),
         Op::SegmentReduce { kind, offsets } => map_number!(args[0], x => red::segment_reduce(x, *kind, offsets)),
         Op::SegmentBroadcast { offsets } => map_any!(args[0], x => red::segment_broadcast(x, offsets)),
     }

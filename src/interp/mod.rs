@@ -2,13 +2,16 @@
 //!
 //! * [`scalar`]: elementwise arithmetic, also used by constant folding
 //! * [`value`]: arrays of the four element types
-//! * [`movement`], [`reduce`]: the other primitives; [`apply`]: all of them by [`crate::ir::Op`]
+//! * [`movement`], [`reduce`], [`window`], [`attention`]: the other primitives; [`apply`]: all of them by [`crate::ir::Op`]
 
 pub mod apply;
+mod attention;
 mod movement;
 mod reduce;
 pub mod scalar;
+mod scan;
 pub mod value;
+mod window;
 
 use crate::ir::{Graph, Op, OutputKind};
 use crate::runtime::{Executable, Tensor};
@@ -49,13 +52,18 @@ impl Interpreter {
     /// The values of all outputs, in order.
     fn outputs(&self, inputs: &[&Tensor]) -> Vec<Value> {
         assert_eq!(inputs.len(), self.graph.inputs.len(), "one tensor for each input");
+        self.outputs_of(|input| {
+            assert_eq!(*inputs[input].ty(), self.graph.inputs[input].ty, "input '{}'", self.graph.inputs[input].name);
+            Value::from_tensor(inputs[input])
+        })
+    }
+
+    /// As `outputs`, with the value of each input by its index.
+    fn outputs_of(&self, input: impl Fn(usize) -> Value) -> Vec<Value> {
         let mut values: Vec<Option<Value>> = vec![None; self.graph.nodes.len()];
         for (index, node) in self.graph.nodes.iter().enumerate() {
             let value = match &node.op {
-                Op::Input(input) => {
-                    assert_eq!(*inputs[*input].ty(), node.ty, "input '{}'", self.graph.inputs[*input].name);
-                    Value::from_tensor(inputs[*input])
-                }
+                Op::Input(index) => input(*index),
                 op => {
                     let arg = |a: &crate::ir::NodeId| values[a.index()].as_ref().expect("operands live until used");
                     let args: Vec<&Value> = node.args.iter().map(arg).collect();

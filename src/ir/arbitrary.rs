@@ -2,7 +2,10 @@
 
 use super::build::Builder;
 use super::op::Hint;
-use super::{ArgKind, Binary, Compare, DType, Graph, InputKind, NodeId, Op, OutputKind, ReduceKind, Type, Unary};
+use super::{
+    ArgKind, Binary, Compare, ConvPart, DType, Graph, InputKind, NodeId, Op, OutputKind, PoolKind, ReduceKind,
+};
+use super::{Type, Unary, Window};
 use crate::runtime::{Tensor, random::random_bits};
 use crate::source::Span;
 use std::sync::Arc;
@@ -81,7 +84,7 @@ fn grow(b: &mut Builder, pool: &[NodeId], dice: &mut Dice, smooth: bool) -> Opti
     let kinds = [ReduceKind::Sum, ReduceKind::Prod, ReduceKind::Max, ReduceKind::Min];
     let kind = dice.pick(if smooth { &kinds[..2] } else { &kinds });
     let hint = Hint::default();
-    Some(match dice.roll(18) {
+    Some(match dice.roll(20) {
         0 | 1 if smooth => b.unary(dice.pick(&SMOOTH), x),
         0 | 1 => {
             let op = dice.pick(&Unary::ALL[..Unary::ALL.len() - 2]);
@@ -164,6 +167,7 @@ fn grow(b: &mut Builder, pool: &[NodeId], dice: &mut Dice, smooth: bool) -> Opti
             let reduced = b.push(Op::SegmentReduce { kind, offsets: offsets.clone() }, &[x], hint);
             b.push(Op::SegmentBroadcast { offsets }, &[reduced], Hint::default())
         }
+        18 if rank == 3 => windows(b, x, dice, smooth),
         _ => {
             let (lhs_contract, rhs_contract) = (vec![axis], vec![axis]);
             let batch = if rank > 2 { vec![(axis + 1) % rank] } else { vec![] };
@@ -171,6 +175,26 @@ fn grow(b: &mut Builder, pool: &[NodeId], dice: &mut Dice, smooth: bool) -> Opti
             b.push(op, &[x, x], hint)
         }
     })
+}
+
+/// A convolution or pooling over the middle axis.
+fn windows(b: &mut Builder, x: NodeId, dice: &mut Dice, smooth: bool) -> NodeId {
+    let shape = b.graph.shape(x).clone();
+    let size = 1 + dice.roll(shape[1]);
+    let window = Window {
+        size: vec![size],
+        stride: vec![1 + dice.roll(2)],
+        low: vec![dice.roll(size)],
+        high: vec![dice.roll(3)],
+        dilation: vec![1],
+    };
+    if dice.roll(2) == 0 {
+        let turned = b.transpose(x, vec![1, 2, 0]);
+        let kernel = b.slice_axis(turned, 0, 0, size);
+        return b.conv(ConvPart::Result, &window, 1, [x, kernel], &[]);
+    }
+    let kind = if smooth || dice.roll(2) == 0 { PoolKind::Sum } else { PoolKind::Max };
+    b.pool(kind, &window, &[x], &[])
 }
 
 /// One of the numbers that simplification knows, in the shape of `like`.

@@ -3,6 +3,7 @@
 use super::graph::{Graph, NodeId};
 use super::op::{Binary, Compare, Hint, Op, ReduceKind, Unary};
 use super::types::{DType, Shape};
+use super::window::{ConvPart, PoolKind, Window};
 use crate::source::Span;
 
 /// Appends nodes that all carry one span.
@@ -153,6 +154,25 @@ impl<'g> Builder<'g> {
             [one] => *one,
             _ => self.push(Op::Concat { axis }, parts, Hint::default()),
         }
+    }
+
+    /// A part of a convolution; `shape` is the image's if that is what is computed.
+    pub fn conv(
+        &mut self,
+        part: ConvPart,
+        window: &Window,
+        groups: usize,
+        args: [NodeId; 2],
+        shape: &[usize],
+    ) -> NodeId {
+        let hint = Hint { dtype: None, shape: (part == ConvPart::Image).then(|| shape.to_vec()) };
+        self.push(Op::Conv { part, window: Box::new(window.clone()), groups }, &args, hint)
+    }
+
+    /// `shape` is the image's if that is what is computed.
+    pub fn pool(&mut self, kind: PoolKind, window: &Window, args: &[NodeId], shape: &[usize]) -> NodeId {
+        let hint = Hint { dtype: None, shape: (kind == PoolKind::Spread).then(|| shape.to_vec()) };
+        self.push(Op::Pool { kind, window: Box::new(window.clone()) }, args, hint)
     }
 
     /// `x [.., K] @ y [K, ..]` for rank-2 operands.

@@ -57,6 +57,8 @@ pub enum OutputKind {
     Value,
     /// A reported metric or observed value (scalar).
     Report,
+    /// The rows of a batch that are kept until the end of the pass.
+    Rows,
     /// The new value of the input of this index (same type), written in place when the step ends.
     Update(usize),
 }

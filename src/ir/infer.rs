@@ -2,6 +2,7 @@
 
 use super::op::{Binary, Decomposition, Hint, Op, ReduceKind, Unary};
 use super::types::{DType, Shape, Type};
+use super::window::{ConvPart, PoolKind, Window, conv_shape};
 use std::fmt;
 
 /// Why an operation cannot be applied, in words for the internal error or the IR parser.
@@ -251,7 +252,32 @@ fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError>
             shape.extend(free(y.rank(), rhs_batch, rhs_contract).iter().map(|k| y.shape[*k]));
             Ok(Type::new(x.dtype, shape))
         }
+        Op::Conv { part, window, groups } => convolved(*part, window, *groups, args, hint),
+        Op::Pool { kind, window } => pooled(*kind, window, args, hint),
+        Op::Attention(of) => {
+            let (Some([q, k, v]), mask) = (args.first_chunk(), args.get(3)) else {
+                return fail(format!("attention of {} operands", args.len()));
+            };
+            want(args.len() <= 4, || format!("attention of {} operands", args.len()))?;
+            let sizes = of.sizes(q, k, v, mask.copied()).map_err(InferError)?;
+            Ok(Type::new(q.dtype, vec![sizes.output().iter().sum()]))
+        }
+        Op::AttentionGrad { of, joint } => {
+            let (Some([q, k, v, saved, ct]), mask) = (args.first_chunk(), args.get(5)) else {
+                return fail(format!("attention_grad of {} operands", args.len()));
+            };
+            want(args.len() <= 6, || format!("attention_grad of {} operands", args.len()))?;
+            let sizes = of.sizes(q, k, v, mask.copied()).map_err(InferError)?;
+            let [.., out] = sizes.shapes();
+            let fits = saved.shape[..] == [sizes.output().iter().sum::<usize>()] && saved.dtype == q.dtype;
+            want(fits && **ct == Type::new(q.dtype, out), || format!("attention_grad of {saved} and {ct}"))?;
+            want(!joint || sizes.t == sizes.s, || format!("{} queries beside {} keys", sizes.t, sizes.s))?;
+            let whole = [&sizes.batch[..], &[sizes.t, sizes.widths().iter().sum()]].concat();
+            let row = sizes.shapes()[..3].iter().map(|shape| shape.iter().product::<usize>()).sum();
+            Ok(Type::new(q.dtype, if *joint { whole } else { vec![row] }))
+        }
         Op::Decompose(kind) => decomposed(*kind, args),
+        Op::Scan(scan) => scan.infer(args),
         Op::SegmentReduce { kind, offsets } => {
             let [x] = operands(args)?;
             segments(offsets, &x)?;
@@ -266,6 +292,63 @@ fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError>
             let ty = Type::new(x.dtype, vec![offsets.last().copied().unwrap_or(0)]);
             segments(offsets, &ty)?;
             Ok(ty)
+        }
+    }
+}
+
+fn convolved(part: ConvPart, window: &Window, groups: usize, args: &[&Type], hint: &Hint) -> Result<Type, InferError> {
+    let [a, b] = operands(args)?;
+    want(a.dtype == b.dtype && a.dtype.is_float(), || format!("convolution of {a} and {b}"))?;
+    window.check().map_err(InferError)?;
+    let shape_of = |image: &[usize], kernel: &[usize]| conv_shape(window, groups, image, kernel).map_err(InferError);
+    let shape = match part {
+        ConvPart::Result => shape_of(&a.shape, &b.shape)?,
+        ConvPart::Image => {
+            let Some(image) = hint.shape.clone() else { return fail("needs a shape") };
+            want(shape_of(&image, &b.shape)? == a.shape, || format!("an image {image:?} of {a} and {b}"))?;
+            image
+        }
+        ConvPart::Kernel => {
+            let (Some(channels), Some(outputs)) = (a.shape.last(), b.shape.last()) else {
+                return fail("a scalar has no channels");
+            };
+            want(groups > 0, || "0 groups".into())?;
+            let mut kernel = window.size.clone();
+            kernel.extend([channels / groups, *outputs]);
+            want(shape_of(&a.shape, &kernel)? == b.shape, || format!("a kernel {kernel:?} of {a} and {b}"))?;
+            kernel
+        }
+    };
+    Ok(Type::new(a.dtype, shape))
+}
+
+fn pooled(kind: PoolKind, window: &Window, args: &[&Type], hint: &Hint) -> Result<Type, InferError> {
+    let Some(x) = args.first() else { return fail("windows over nothing") };
+    want(x.dtype.is_float() && x.rank() > 0, || format!("{} of {x}", kind.name()))?;
+    let over = |image: &[usize]| -> Result<Type, InferError> {
+        let channels = image.last().copied().unwrap_or(0);
+        Ok(Type::new(x.dtype, window.result_shape(image, channels).map_err(InferError)?))
+    };
+    match kind {
+        PoolKind::Sum | PoolKind::Max => {
+            let [x] = operands(args)?;
+            over(&x.shape)
+        }
+        PoolKind::Spread => {
+            let [y] = operands(args)?;
+            let Some(image) = &hint.shape else { return fail("needs a shape") };
+            want(over(image)? == y, || format!("{y} for each window over {image:?}"))?;
+            Ok(Type::new(y.dtype, image.clone()))
+        }
+        PoolKind::Pick => {
+            let [x, v] = operands(args)?;
+            want(x == v, || format!("{} of {x} and {v}", kind.name()))?;
+            over(&x.shape)
+        }
+        PoolKind::Scatter => {
+            let [x, y] = operands(args)?;
+            want(over(&x.shape)? == y, || format!("{y} for each window over {x}"))?;
+            Ok(x)
         }
     }
 }

@@ -6,7 +6,9 @@
 //! * derivative at a tie: `max`/`min` of two equal operands gives half to each; a max/min reduction splits evenly
 //!   among all the equal elements, a running one takes the latest of them; `abs` and `sign` have derivative 0 at 0.
 
+use super::attention::Attention;
 use super::types::{DType, Shape};
+use super::window::{ConvPart, PoolKind, Window};
 
 /// Elementwise functions of one operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -199,6 +201,25 @@ pub enum Op {
         lhs_contract: Vec<usize>,
         rhs_contract: Vec<usize>,
     },
+    /// One of the three values of a convolution from the other two ([`super::window`]).
+    Conv {
+        part: ConvPart,
+        window: Box<Window>,
+        groups: usize,
+    },
+    /// Of windows over an image: what is made of each, or the transpose of that.
+    Pool {
+        kind: PoolKind,
+        window: Box<Window>,
+    },
+    /// Softmax of scaled products of queries and keys, times values; [`super::attention`] tells operands and result.
+    Attention(Attention),
+    /// The cotangents of queries, keys and values, one after the other in one row; `joint`: side by side in the last axis.
+    /// Operands: those of [`Op::Attention`] (q, k, v), its result, the cotangent of its output, and the mask if there is one.
+    AttentionGrad {
+        of: Attention,
+        joint: bool,
+    },
     /// Of the operand, or of two for [`Decomposition::Solve`].
     Decompose(Decomposition),
     /// Reduction of a rank-1 operand over consecutive segments: result element `s` reduces
@@ -211,6 +232,8 @@ pub enum Op {
     SegmentBroadcast {
         offsets: std::sync::Arc<Vec<usize>>,
     },
+    /// A loop with a body ([`super::scan`]).
+    Scan(std::sync::Arc<super::scan::Scan>),
 }
 
 impl Op {
@@ -268,6 +291,10 @@ impl Op {
             },
             Op::ArgSort { .. } => "argsort",
             Op::Dot { .. } => "dot",
+            Op::Conv { part, .. } => part.name(),
+            Op::Pool { kind, .. } => kind.name(),
+            Op::Attention(_) => "attention",
+            Op::AttentionGrad { .. } => "attention_grad",
             Op::Decompose(d) => d.name(),
             Op::SegmentReduce { kind, .. } => match kind {
                 ReduceKind::Sum => "segment_sum",
@@ -276,6 +303,7 @@ impl Op {
                 ReduceKind::Min => "segment_min",
             },
             Op::SegmentBroadcast { .. } => "segment_broadcast",
+            Op::Scan(_) => "scan",
         }
     }
 }
@@ -307,6 +335,10 @@ names!(Binary {
     And = "and", Or = "or",
 });
 names!(Decomposition { Eigh = "eigh", Orthonormal = "orthonormal", Cholesky = "cholesky", Solve = "solve" });
+names!(ConvPart { Result = "conv", Image = "conv_image", Kernel = "conv_kernel" });
+names!(PoolKind {
+    Sum = "window_sum", Spread = "window_spread", Max = "window_max", Pick = "window_pick", Scatter = "window_scatter",
+});
 names!(Compare { Eq = "eq", Ne = "ne", Lt = "lt", Le = "le", Gt = "gt", Ge = "ge" });
 
 /// The element type that an attribute-only op must be told (constants, iota, conversions): whether the printer states it.

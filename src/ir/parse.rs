@@ -3,10 +3,13 @@
 //! Every node's type is checked against what its operation gives, so a graph that parses is well-typed. Comments
 //! (`// …`) are ignored: places are not read back.
 
+use super::attention::Attention;
 use super::graph::{Graph, InputKind, NodeId, OutputKind};
 use super::op::{ArgKind, Binary, Compare, Decomposition, Hint, Op, ReduceKind, Unary};
 use super::print::kind_name;
+use super::scan::Scan;
 use super::types::{DType, Type};
+use super::window::{ConvPart, PoolKind, Window};
 use crate::source::Span;
 use std::sync::Arc;
 
@@ -22,13 +25,31 @@ const INPUT_KINDS: [InputKind; 7] = [
 
 /// Parses a graph; the message of an error begins with the line number.
 pub fn parse(text: &str) -> Result<Graph, String> {
-    let mut graph = Graph::new();
-    for (number, line) in text.lines().enumerate() {
-        let mut line = Line { rest: line };
-        line.statement(&mut graph).map_err(|why| format!("line {}: {why}", number + 1))?;
-    }
+    let mut lines = text.lines().enumerate();
+    let graph = parse_lines(&mut lines, 0)?;
     super::verify::verify(&graph)?;
     Ok(graph)
+}
+
+type Lines<'l, 't> = &'l mut std::iter::Enumerate<std::str::Lines<'t>>;
+
+/// Bodies of loops inside bodies of loops, at most.
+const DEEPEST: usize = 16;
+
+/// A graph to the end of the text, or to the brace that closes the body.
+fn parse_lines(lines: Lines, depth: usize) -> Result<Graph, String> {
+    let mut graph = Graph::new();
+    while let Some((number, line)) = lines.next() {
+        let mut line = Line { rest: line };
+        if depth > 0 && line.accept("}") {
+            return Ok(graph);
+        }
+        line.statement(&mut graph, lines, depth).map_err(|why| match why.starts_with("line ") {
+            true => why,
+            false => format!("line {}: {why}", number + 1),
+        })?;
+    }
+    if depth > 0 { Err("a body has no '}'".into()) } else { Ok(graph) }
 }
 
 /// What is left of a line.
@@ -133,7 +154,7 @@ impl<'a> Line<'a> {
         Err("a string without an end".into())
     }
 
-    fn statement(&mut self, graph: &mut Graph) -> Result<(), String> {
+    fn statement(&mut self, graph: &mut Graph, lines: Lines, depth: usize) -> Result<(), String> {
         self.space();
         if self.rest.is_empty() {
             return Ok(());
@@ -152,18 +173,19 @@ impl<'a> Line<'a> {
             let kind = match word {
                 "value" => OutputKind::Value,
                 "report" => OutputKind::Report,
+                "rows" => OutputKind::Rows,
                 "update" => OutputKind::Update(self.list(Line::number)?.first().copied().ok_or("an index")?),
                 _ => return Err(format!("'{word}' is no kind of output")),
             };
             graph.add_output(name, node, kind);
         } else {
-            self.node(graph)?;
+            self.node(graph, lines, depth)?;
         }
         self.space();
         if self.rest.is_empty() { Ok(()) } else { Err(format!("unexpected '{}'", self.rest)) }
     }
 
-    fn node(&mut self, graph: &mut Graph) -> Result<(), String> {
+    fn node(&mut self, graph: &mut Graph, lines: Lines, depth: usize) -> Result<(), String> {
         let id = self.id()?;
         if id.index() != graph.nodes.len() {
             return Err(format!("expected node %{}, found %{}", graph.nodes.len(), id.0));
@@ -171,7 +193,7 @@ impl<'a> Line<'a> {
         self.expect(":")?;
         let ty = self.ty()?;
         self.expect("=")?;
-        let op = self.op()?;
+        let mut op = self.op()?;
         let mut args = vec![];
         self.space();
         while self.rest.starts_with('%') || self.accept(",") {
@@ -185,6 +207,14 @@ impl<'a> Line<'a> {
             && index >= graph.inputs.len()
         {
             return Err(format!("there is no input {index}"));
+        }
+        if let Op::Scan(scan) = &mut op {
+            self.expect("{")?;
+            if depth == DEEPEST {
+                return Err("too many loops inside each other".into());
+            }
+            Arc::make_mut(scan).body = parse_lines(lines, depth + 1)?;
+            super::verify::verify(&scan.body)?;
         }
         let hint = Hint { dtype: Some(ty.dtype), shape: Some(ty.shape.clone()) };
         let pushed = graph.try_push(op, &args, hint, Span::default()).map_err(|e| e.to_string())?;
@@ -285,6 +315,12 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
     if let Some(kind) = Decomposition::from_name(name) {
         return Ok(Op::Decompose(kind));
     }
+    if let Some(part) = ConvPart::from_name(name) {
+        return Ok(Op::Conv { part, window: window(given), groups: given.one("groups")? });
+    }
+    if let Some(kind) = PoolKind::from_name(name) {
+        return Ok(Op::Pool { kind, window: window(given) });
+    }
     if let Some(kind) = family("reduce_") {
         return Ok(Op::Reduce { kind, axes: given.list("axes") });
     }
@@ -316,8 +352,37 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
             lhs_contract: given.list("lhs_contract"),
             rhs_contract: given.list("rhs_contract"),
         },
+        "scan" => Op::Scan(Arc::new(Scan {
+            body: Graph::new(),
+            steps: given.one("steps")?,
+            reverse: given.one("reverse")? == 1,
+            carries: given.one("carries")?,
+            slices: given.one("slices")?,
+        })),
+        "attention" => Op::Attention(attention(given)?),
+        "attention_grad" => Op::AttentionGrad { of: attention(given)?, joint: given.one("joint")? == 1 },
         "segment_broadcast" => Op::SegmentBroadcast { offsets: Arc::new(given.list("offsets")) },
         _ => return Err(format!("there is no operation '{name}'")),
+    })
+}
+
+fn window(given: &mut Attributes) -> Box<Window> {
+    let mut list = |name| given.list(name);
+    Box::new(Window {
+        size: list("size"),
+        stride: list("stride"),
+        low: list("low"),
+        high: list("high"),
+        dilation: list("dilation"),
+    })
+}
+
+fn attention(given: &mut Attributes) -> Result<Attention, String> {
+    Ok(Attention {
+        heads: given.one("heads")?,
+        groups: given.one("groups")?,
+        causal: given.one("causal")? == 1,
+        scale: f64::from_bits(given.one("scale_bits")? as u64),
     })
 }
 
@@ -365,6 +430,22 @@ input "ü": f64[] hyper
 %31: f32[2, 2] = dot[lhs_contract=[1], rhs_contract=[0]] %0, %19
 %32: f32[2] = segment_max[offsets=[0, 1, 4]] %10
 %33: f32[4] = segment_broadcast[offsets=[0, 1, 4]] %32
+%34: f32[1, 2, 3] = reshape %0
+%35: f32[2, 3, 1] = reshape %0
+%36: f32[1, 2, 1] = conv[size=[2], stride=[1], low=[1], high=[0], dilation=[1], groups=1] %34, %35
+%37: f32[1, 2, 3] = conv_image[size=[2], stride=[1], low=[1], high=[0], dilation=[1], groups=1] %36, %35
+%38: f32[2, 3, 1] = conv_kernel[size=[2], stride=[1], low=[1], high=[0], dilation=[1], groups=1] %34, %36
+%39: f32[1, 1, 3] = window_max[size=[2], stride=[2], low=[0], high=[0], dilation=[1]] %34
+%40: f32[1, 2, 3] = window_scatter[size=[2], stride=[2], low=[0], high=[0], dilation=[1]] %34, %39
+%41: f32[6] = scan[steps=2, carries=1, slices=1, reverse=true] %32, %0 {
+  input "h": f32[2] arg
+  input "x": f32[3] arg
+  %0: f32[2] = input[0]
+  output "h": %0 update[0]
+  output "y": %0 value
+}
+%42: f32[8] = attention[heads=1, groups=1, causal=true, scale_bits=4602678819172646912] %0, %11, %12
+%43: f32[2, 9] = attention_grad[heads=1, groups=1, causal=true, scale_bits=4602678819172646912, joint=true] %0, %11, %12, %42, %0
 output "y": %33 value
 output "m": %27 report
 output "x": %12 update[0]

@@ -8,10 +8,12 @@
 //! %2: f32[128, 10] = dot[lhs_contract=[1], rhs_contract=[0]] %0, %1  // mlp.opt:9:5
 //! output "y": %2 value
 //! ```
-//! [`super::parse`] reads it back. Lists that are empty are left out.
+//! [`super::parse`] reads it back. Lists that are empty are left out. The body of a scan follows its line, between braces.
 
+use super::attention::Attention;
 use super::graph::{Graph, InputKind, Node, OutputKind};
 use super::op::Op;
+use super::window::Window;
 use crate::source::{SourceMap, Span};
 use std::fmt::Write;
 
@@ -24,12 +26,20 @@ pub fn print(graph: &Graph, sources: Option<&SourceMap>) -> String {
     for (index, node) in graph.nodes.iter().enumerate() {
         let place = sources.filter(|_| node.span != Span::default()).map(|s| s.place(node.span)).unwrap_or_default();
         let comment = if place.is_empty() { String::new() } else { format!("  // {place}") };
-        let _ = writeln!(out, "%{index}: {}{comment}", node_text(node));
+        let _ = match &node.op {
+            Op::Scan(scan) => {
+                let body = print(&scan.body, sources);
+                let body: String = body.lines().map(|line| format!("  {line}\n")).collect();
+                writeln!(out, "%{index}: {} {{{comment}\n{body}}}", node_text(node))
+            }
+            _ => writeln!(out, "%{index}: {}{comment}", node_text(node)),
+        };
     }
     for output in &graph.outputs {
         let kind = match output.kind {
             OutputKind::Value => "value".to_string(),
             OutputKind::Report => "report".to_string(),
+            OutputKind::Rows => "rows".to_string(),
             OutputKind::Update(input) => format!("update[{input}]"),
         };
         let _ = writeln!(out, "output {:?}: %{} {kind}", output.name, output.node.0);
@@ -87,7 +97,20 @@ fn attributes(op: &Op) -> Vec<String> {
             ("lhs_contract", lhs_contract),
             ("rhs_contract", rhs_contract),
         ]),
+        Op::Conv { window, groups, .. } => {
+            let mut out = lists(&window_lists(window));
+            out.push(format!("groups={groups}"));
+            out
+        }
+        Op::Pool { window, .. } => lists(&window_lists(window)),
         Op::SegmentReduce { offsets, .. } | Op::SegmentBroadcast { offsets } => lists(&[("offsets", offsets)]),
+        Op::Scan(s) => {
+            let sizes = [("steps", s.steps), ("carries", s.carries), ("slices", s.slices)];
+            let sizes = sizes.iter().map(|(name, n)| format!("{name}={n}"));
+            sizes.chain([format!("reverse={}", s.reverse)]).collect()
+        }
+        Op::Attention(of) => attention(of),
+        Op::AttentionGrad { of, joint } => [attention(of), vec![format!("joint={joint}")]].concat(),
         Op::Unary(_)
         | Op::Binary(_)
         | Op::Compare(_)
@@ -98,6 +121,27 @@ fn attributes(op: &Op) -> Vec<String> {
         | Op::StopGradient
         | Op::Reshape => vec![],
     }
+}
+
+fn window_lists(window: &Window) -> [(&'static str, &[usize]); 5] {
+    [
+        ("size", &window.size),
+        ("stride", &window.stride),
+        ("low", &window.low),
+        ("high", &window.high),
+        ("dilation", &window.dilation),
+    ]
+}
+
+/// The scale by its bits, since attributes are whole numbers.
+fn attention(of: &Attention) -> Vec<String> {
+    let Attention { heads, groups, causal, scale } = of;
+    vec![
+        format!("heads={heads}"),
+        format!("groups={groups}"),
+        format!("causal={causal}"),
+        format!("scale_bits={}", scale.to_bits()),
+    ]
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ fn check_node(graph: &Graph, index: usize, node: &Node, seen: &mut [bool]) -> Re
     match &node.op {
         Op::Const(value) => check_constant(*value, node.ty.dtype),
         Op::Dense(values) => values.iter().try_for_each(|v| check_constant(*v, node.ty.dtype)),
+        Op::Scan(scan) => verify(&scan.body).map_err(|why| format!("in the body: {why}")),
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 //! * [`simplify`](mod@simplify): algebraic rules
 //! * [`cse`]: equal values are computed once
 //! * [`dce`]: values that no output needs are dropped
+//! * [`scan`]: the same in the bodies of loops, and what may leave them
 //!
 //! [`fuse`] then groups nodes into kernels, and [`plan`] orders them and lays out memory.
 
@@ -13,6 +14,7 @@ pub mod fold;
 pub mod fuse;
 pub mod plan;
 mod rewrite;
+pub mod scan;
 pub mod simplify;
 
 use crate::ir::Graph;
@@ -23,7 +25,7 @@ pub type Pass = fn(&mut Graph) -> bool;
 
 /// In the order in which a round runs them.
 pub const SIMPLIFY: &[(&str, Pass)] =
-    &[("dce", dce::run), ("fold", fold::run), ("simplify", simplify::run), ("cse", cse::run)];
+    &[("dce", dce::run), ("fold", fold::run), ("simplify", simplify::run), ("cse", cse::run), ("scan", scan::run)];
 
 /// Rounds stop when nothing changes. A sweep sees operands that are already simple, so two or three are the rule; the
 /// limit only keeps compile time linear should rules ever feed each other.
@@ -33,12 +35,20 @@ const MAX_ROUNDS: usize = 12;
 /// that nothing uses included: their indices are how the runtime binds them.
 pub fn simplify(mut graph: Graph) -> Graph {
     check("lowering", &graph);
+    rounds(&mut graph);
+    dce::run(&mut graph);
+    check("dce", &graph);
+    graph
+}
+
+/// Runs the passes until nothing changes.
+fn rounds(graph: &mut Graph) {
     for _ in 0..MAX_ROUNDS {
         let mut changed = false;
         for (name, pass) in SIMPLIFY {
-            let this = pass(&mut graph);
+            let this = pass(graph);
             if this {
-                check(name, &graph);
+                check(name, graph);
             }
             // What dce drops was made useless by the round before: no reason for another round.
             changed |= this && *name != "dce";
@@ -47,9 +57,6 @@ pub fn simplify(mut graph: Graph) -> Graph {
             break;
         }
     }
-    dce::run(&mut graph);
-    check("dce", &graph);
-    graph
 }
 
 /// In debug builds: verifies the result of a pass.

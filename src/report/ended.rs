@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Diagnostics of runs that were stopped on purpose: what they have is good.
-const STOPPED: [&str; 1] = ["E0602"];
+const STOPPED: [&str; 2] = ["E0602", "E0605"];
 
 /// Whether the parameters are those of a run that went well, as far as it went.
 pub fn has_a_model(ended: &Result<Summary, Failure>) -> bool {
@@ -38,6 +38,7 @@ fn of(ended: &Result<Summary, Failure>) -> Value {
         Ok(summary) => json!({
             "state": "finished",
             "ended": time,
+            "why": summary.stopped,
             "steps": summary.steps,
             "epochs": summary.epochs,
             "steps_run": summary.steps_run,

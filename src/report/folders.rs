@@ -1,7 +1,6 @@
 //! The runs below a folder: what there is, and how to be rid of the old ones.
 
-use super::load::{Run, subfolders};
-use super::trials;
+use super::load::{self, Run, subfolders};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -68,16 +67,19 @@ fn visit(folder: &Path, depth: usize, found: &mut Vec<Entry>) {
     }
 }
 
-/// What a folder is by itself. Runs that lie in one folder are a group if a page or a table of trials lies with them.
+/// What a folder is by itself. Runs that lie in one folder are a group if a page or the
+/// configuration of an experiment lies with them.
 pub fn entry(folder: &Path) -> Option<Entry> {
     if let Some(run) = Run::read(folder) {
         return Some(Entry { path: folder.into(), program: run.program().into(), runs: vec![run], group: false });
     }
-    if !folder.join("report.html").is_file() && trials::read(folder).is_none() {
+    let config = load::json(&folder.join("config.json"));
+    let kind = ["compare", "sweep"].iter().find_map(|kind| config[*kind].as_str());
+    if kind.is_none() && !folder.join("report.html").is_file() {
         return None;
     }
     let runs = Run::read_all(folder);
-    let program = runs.first()?.program().to_string();
+    let program = kind.or(runs.first().map(Run::program))?.to_string();
     Some(Entry { path: folder.into(), program, runs, group: true })
 }
 
@@ -107,7 +109,7 @@ pub fn old(entries: Vec<Entry>, keep: usize) -> Vec<Entry> {
 
 /// What a run or a group leaves in its folder.
 fn is_ours(name: &str) -> bool {
-    const FILES: [&str; 10] = [
+    const FILES: [&str; 11] = [
         "config.json",
         "metrics.jsonl",
         "result.json",
@@ -117,6 +119,7 @@ fn is_ours(name: &str) -> bool {
         "trials.jsonl",
         "compare.json",
         "sweep.json",
+        "lr_range.json",
         "checkpoints",
     ];
     let whole = name.strip_suffix(".partial").unwrap_or(name);

@@ -75,13 +75,16 @@ impl Run {
         }
     }
 
-    /// The label without the seed: runs of one variant differ in nothing else.
+    /// The label without seed and fold: runs of one variant differ in nothing else.
     pub fn variant(&self) -> String {
         let label = self.label();
-        match label.rsplit_once(", seed ") {
-            Some((variant, seed)) if seed.parse::<u64>().is_ok() => variant.to_string(),
-            _ => label,
-        }
+        let own = |part: &&str| {
+            let seed = part.strip_prefix("seed ").is_some_and(|s| s.parse::<u64>().is_ok());
+            let fold = part.strip_prefix("fold ").and_then(|f| f.split_once('/'));
+            !(seed || fold.is_some_and(|(k, n)| k.parse::<u64>().is_ok() && n.parse::<u64>().is_ok()))
+        };
+        let parts: Vec<&str> = label.split(", ").filter(own).collect();
+        if parts.is_empty() { self.program().to_string() } else { parts.join(", ") }
     }
 
     /// `finished`, `stopped`, `failed`, or `unfinished` where nothing says how it ended.
@@ -168,7 +171,8 @@ pub fn subfolders(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn json(path: &Path) -> Value {
+/// A file's content; null if it cannot be read.
+pub fn json(path: &Path) -> Value {
     fs::read_to_string(path).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null)
 }
 
@@ -231,6 +235,7 @@ mod tests {
             last: (0.0, 0.0),
         };
         assert_eq!(run("lr = 0.1, seed 3").variant(), "lr = 0.1");
+        assert_eq!(run("lr = 0.1, seed 3, fold 2/5").variant(), "lr = 0.1");
         assert_eq!(run("lr = 0.1, seed x").variant(), "lr = 0.1, seed x");
         assert_eq!((run("").label(), run("").state()), ("b".into(), "unfinished"));
     }

@@ -73,6 +73,11 @@ impl Pass {
                 inputs.push(Tensor::zeros(input.ty.clone()));
                 continue;
             }
+            if input.kind == InputKind::Arg {
+                // All rows of a pass, for metrics: no prediction reads them.
+                inputs.push(Tensor::zeros(input.ty.clone()));
+                continue;
+            }
             let slot = state.slot(&input.kind, &input.name).ok_or_else(|| unbound(&graph, &input.name))?;
             inputs.push(state.slots[slot].clone());
         }

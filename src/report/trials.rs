@@ -1,13 +1,14 @@
-//! The trials of a sweep: `trials.jsonl`, an object for each trial.
+//! The trials of a sweep: `sweep.json`, which a sweep leaves at its end, else `trials.jsonl`, its log.
+//!
+//! Both are written by [`sweep`](crate::experiment::sweep) and `cli::experiment`. A line of the log is a stage of a trial:
 //!
 //! ```json
-//! {"trial": 0, "settings": {"lr": 0.01, "optimizer": "Adam()"}, "value": 0.12, "status": "done", "folder": "000"}
+//! {"trial": 3, "stage": 1, "set": {"lr": "0.01", "optimizer": "Adam()"}, "state": "done", "objective": 0.12, "epochs": 4}
 //! ```
 //!
-//! `status` is `done`, `stopped` (early) or `failed`; `value` is what the sweep minimizes (or maximizes: `"goal": "max"` in
-//! the line), null where there is none. Of two lines of one trial the later one holds. `metric` may name the value.
+//! `objective` is what the sweep minimizes or maximizes. Of several stages of one trial the last one holds.
 
-use super::load::number;
+use super::load::{json, number};
 use super::plot::parallel::{Column, Parallel};
 use super::plot::scale::short;
 use serde_json::Value;
@@ -16,11 +17,18 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     pub number: u64,
-    /// In the order of the file.
+    /// In the order of the file; numbers where the text is one.
     pub settings: Vec<(String, Value)>,
     pub value: Option<f64>,
     pub status: String,
-    pub folder: String,
+    pub epochs: u64,
+}
+
+impl Trial {
+    /// Its run's folder in that of the sweep.
+    pub fn folder(&self) -> String {
+        format!("trial-{:03}", self.number)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -29,32 +37,35 @@ pub struct Trials {
     /// What `value` is.
     pub metric: String,
     pub maximize: bool,
+    /// What the sweep says each setting explains, by name.
+    pub importance: Vec<(String, f64)>,
 }
 
 /// The table in this folder, if there is one with a trial in it.
 pub fn read(folder: &Path) -> Option<Trials> {
-    parse(&std::fs::read_to_string(folder.join("trials.jsonl")).ok()?)
+    let summary = json(&folder.join("sweep.json"));
+    if summary["trials"].is_array() {
+        return of_summary(&summary);
+    }
+    of_log(&std::fs::read_to_string(folder.join("trials.jsonl")).ok()?)
 }
 
-fn parse(text: &str) -> Option<Trials> {
-    let mut trials = Trials { all: vec![], metric: "value".into(), maximize: false };
+fn of_summary(summary: &Value) -> Option<Trials> {
+    let weigh = |d: &Value| Some((d["name"].as_str()?.to_string(), number(&d["importance"])?));
+    let trials = Trials {
+        all: summary["trials"].as_array()?.iter().filter_map(trial).collect(),
+        metric: summary["objective"].as_str().unwrap_or("objective").to_string(),
+        maximize: summary["maximize"] == true,
+        importance: summary["space"].as_array().into_iter().flatten().filter_map(weigh).collect(),
+    };
+    (!trials.all.is_empty()).then_some(trials)
+}
+
+fn of_log(text: &str) -> Option<Trials> {
+    let mut trials = Trials { all: vec![], metric: "objective".into(), maximize: false, importance: vec![] };
     for line in text.lines() {
-        let Ok(object @ Value::Object(_)) = serde_json::from_str::<Value>(line) else { continue };
-        let (Some(number_of), Some(settings)) = (object["trial"].as_u64(), object["settings"].as_object()) else {
-            continue;
-        };
-        let trial = Trial {
-            number: number_of,
-            settings: settings.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            value: number(&object["value"]).filter(|v| v.is_finite()),
-            status: object["status"].as_str().unwrap_or("done").to_string(),
-            folder: object["folder"].as_str().unwrap_or("").to_string(),
-        };
-        if let Some(metric) = object["metric"].as_str() {
-            trials.metric = metric.to_string();
-        }
-        trials.maximize |= object["goal"] == "max";
-        match trials.all.iter_mut().find(|t| t.number == number_of) {
+        let Some(trial) = serde_json::from_str(line).ok().as_ref().and_then(trial) else { continue };
+        match trials.all.iter_mut().find(|t| t.number == trial.number) {
             Some(known) => *known = trial,
             None => trials.all.push(trial),
         }
@@ -63,14 +74,28 @@ fn parse(text: &str) -> Option<Trials> {
     (!trials.all.is_empty()).then_some(trials)
 }
 
+fn trial(object: &Value) -> Option<Trial> {
+    let plain = |text: &Value| match text.as_str().and_then(|t| t.parse::<f64>().ok()).filter(|v| v.is_finite()) {
+        Some(number) => Value::from(number),
+        None => text.clone(),
+    };
+    Some(Trial {
+        number: object["trial"].as_u64()?,
+        settings: object["set"].as_object()?.iter().map(|(k, v)| (k.clone(), plain(v))).collect(),
+        value: number(&object["objective"]).filter(|v| v.is_finite()),
+        status: object["state"].as_str().unwrap_or("done").to_string(),
+        epochs: object["epochs"].as_u64().unwrap_or(0),
+    })
+}
+
 /// How much a setting says about the value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
     pub name: String,
-    /// From 0 to 1: the share of the values' (ranked) variance that the setting alone explains.
+    /// The share of the ranks' variance that the setting alone explains.
     pub share: f64,
-    /// Of numbers: `larger is better`, `smaller is better`, or `best near 0.003`.
-    pub hint: String,
+    /// What the best quarter of the trials has.
+    pub best: String,
 }
 
 impl Trials {
@@ -132,73 +157,39 @@ impl Trials {
         Parallel { title: title.into(), columns, ranks: self.ranks(), tips: self.all.iter().map(tip).collect() }
     }
 
-    /// Which settings mattered, the most important first. Too few trials say nothing.
+    /// Which settings mattered, the most important first.
     pub fn weights(&self) -> Vec<Weight> {
-        let order = self.ranking();
-        if order.len() < 5 {
-            return vec![];
-        }
-        let ranks = self.ranks();
-        let rank = |trial: usize| ranks[trial].unwrap_or(1.0);
-        let mut weights: Vec<Weight> =
-            self.names().iter().filter_map(|name| weigh(&self.column(name), &order, &rank)).collect();
+        let ranking = self.ranking();
+        let quarter = &ranking[..ranking.len().div_ceil(4)];
+        let weigh = |(name, share): &(String, f64)| {
+            let values: Vec<&Value> = quarter.iter().filter_map(|k| setting(&self.all[*k], name)).collect();
+            Weight { name: name.clone(), share: *share, best: span(&values) }
+        };
+        let mut weights: Vec<Weight> = self.importance.iter().map(weigh).collect();
         weights.sort_by(|a, b| b.share.total_cmp(&a.share));
         weights
     }
 }
 
-/// The share of the ranks' variance between groups of trials that are alike in this setting (eta squared, lessened by what
-/// chance alone would give, as in Kelley's epsilon squared).
-fn weigh(column: &Column, order: &[usize], rank: &dyn Fn(usize) -> f64) -> Option<Weight> {
-    let mut groups: Vec<Vec<usize>> = match column {
-        Column::Names { names, values, .. } => {
-            (0..names.len()).map(|n| order.iter().copied().filter(|k| values[*k] == n).collect()).collect()
-        }
-        Column::Numbers { values, .. } => {
-            let mut sorted: Vec<usize> = order.iter().copied().filter(|k| values[*k].is_finite()).collect();
-            sorted.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-            let different = sorted.windows(2).filter(|w| values[w[0]] != values[w[1]]).count() + 1;
-            let bins = different.min(4.max(sorted.len() / 8)).max(1);
-            let mut groups: Vec<Vec<usize>> = vec![vec![]; bins];
-            if different <= bins {
-                let mut group = 0;
-                for (k, trial) in sorted.iter().enumerate() {
-                    group += usize::from(k > 0 && values[sorted[k - 1]] != values[*trial]);
-                    groups[group].push(*trial);
-                }
-            } else {
-                sorted.iter().enumerate().for_each(|(k, trial)| groups[k * bins / sorted.len()].push(*trial));
-            }
-            groups
-        }
-    };
-    groups.retain(|g| !g.is_empty());
-    let count: usize = groups.iter().map(Vec::len).sum();
-    if groups.len() < 2 || count <= groups.len() {
-        return None;
+/// `0.002 to 0.01` of numbers, else the different values, the most frequent first.
+fn span(values: &[&Value]) -> String {
+    let numbers: Vec<f64> = values.iter().filter_map(|v| v.as_f64()).collect();
+    if numbers.len() == values.len() && !numbers.is_empty() {
+        let (low, high) = (
+            numbers.iter().copied().fold(f64::INFINITY, f64::min),
+            numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        );
+        return if low == high { short(low) } else { format!("{} to {}", short(low), short(high)) };
     }
-    let mean_of = |trials: &[usize]| trials.iter().map(|k| rank(*k)).sum::<f64>() / trials.len() as f64;
-    let all: Vec<usize> = groups.iter().flatten().copied().collect();
-    let mean = mean_of(&all);
-    let total: f64 = all.iter().map(|k| (rank(*k) - mean).powi(2)).sum();
-    let within: f64 = groups.iter().map(|g| g.iter().map(|k| (rank(*k) - mean_of(g)).powi(2)).sum::<f64>()).sum();
-    let error = within / (count - groups.len()) as f64;
-    let between = total - within - (groups.len() - 1) as f64 * error;
-    let share = if total > 0.0 { (between / total).max(0.0) } else { 0.0 };
-    let best = groups.iter().min_by(|a, b| mean_of(a).total_cmp(&mean_of(b)))?;
-    let hint = match column {
-        Column::Names { names, values, .. } => format!("best: {}", names[values[best[0]]]),
-        Column::Numbers { values, .. } => {
-            let of = |pick: fn(f64, f64) -> f64| best.iter().map(|k| values[*k]).reduce(pick).unwrap_or(f64::NAN);
-            let (low, high) = (of(f64::min), of(f64::max));
-            if low == high {
-                format!("best: {}", short(low))
-            } else {
-                format!("best: {} to {}", short(low), short(high))
-            }
+    let mut counts: Vec<(String, usize)> = vec![];
+    for text in values.iter().map(|v| show(v)) {
+        match counts.iter_mut().find(|(t, _)| *t == text) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((text, 1)),
         }
-    };
-    Some(Weight { name: column.name().to_string(), share, hint })
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts.iter().map(|(text, count)| format!("{text} ({count}×)")).collect::<Vec<_>>().join(", ")
 }
 
 /// The value of a trial's setting.
@@ -226,44 +217,43 @@ fn spans_decades(values: &[f64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn table() -> Trials {
-        let mut text = String::new();
-        for k in 0..24 {
-            let (lr, width) = (10f64.powf(-(k as f64) / 6.0), [32, 64, 128][k % 3]);
-            // The rate decides; the width does nothing.
-            let value = (lr.log10() + 2.0).powi(2) + 0.001 * ((k * 7) % 5) as f64;
-            text += &format!(
-                "{{\"trial\":{k},\"settings\":{{\"lr\":{lr},\"width\":{width}}},\"value\":{value},\"status\":\"done\",\"folder\":\"{k:03}\"}}\n"
-            );
-        }
-        text +=
-            "{\"trial\":24,\"settings\":{\"lr\":5,\"width\":64},\"value\":\"NaN\",\"status\":\"failed\"}\nhalf a li";
-        parse(&text).expect("a table")
-    }
+    use serde_json::json;
 
     #[test]
-    fn what_matters_is_found() {
-        let trials = table();
-        assert_eq!((trials.all.len(), trials.names()), (25, vec!["lr", "width"]));
-        assert_eq!(trials.ranking().len(), 24);
-        assert_eq!(trials.all[trials.ranking()[0]].number, 12);
-        let weights = trials.weights();
-        assert_eq!(weights[0].name, "lr");
-        assert!(weights[0].share > 0.6 && weights[1].share < 0.2, "{weights:?}");
-    }
-
-    #[test]
-    fn the_later_line_of_a_trial_holds() {
-        let line = |status: &str, value: &str| {
-            format!(
-                "{{\"trial\":0,\"settings\":{{\"rule\":\"A()\"}},\"value\":{value},\"status\":\"{status}\",\"goal\":\"max\"}}\n"
-            )
+    fn the_last_stage_of_a_trial_holds() {
+        let line = |trial: u64, stage: u64, value: Value| {
+            let set = json!({ "lr": format!("1e-{trial}"), "rule": "A(<b>)" });
+            json!({ "trial": trial, "stage": stage, "set": set, "state": "done", "objective": value, "epochs": stage })
+                .to_string()
         };
-        let trials = parse(&(line("running", "null") + &line("done", "0.5"))).expect("a table");
-        assert_eq!((trials.all.len(), trials.all[0].value, trials.maximize), (1, Some(0.5), true));
-        assert!(trials.weights().is_empty());
-        assert!(parse("").is_none());
-        assert!(trials.parallel("t").to_svg().contains("A()"));
+        let lines = [line(2, 1, json!(0.9)), line(1, 1, json!("NaN")), line(2, 2, json!(0.5)), "half a li".into()];
+        let trials = of_log(&lines.join("\n")).expect("a table");
+        let found: Vec<_> = trials.all.iter().map(|t| (t.number, t.value, t.epochs, t.folder())).collect();
+        assert_eq!(found, [(1, None, 1, "trial-001".to_string()), (2, Some(0.5), 2, "trial-002".into())]);
+        assert_eq!((trials.names(), trials.ranking()), (vec!["lr", "rule"], vec![1]));
+        assert_eq!(trials.all[0].settings[0].1, json!(0.1));
+        assert!(of_log("").is_none());
+        let picture = trials.parallel("t").to_svg();
+        assert!(picture.contains("A(&lt;b&gt;)") && !picture.contains("<b>"));
+    }
+
+    #[test]
+    fn a_summary_knows_what_mattered() {
+        let trial = |k: u64| {
+            let set = json!({ "lr": format!("{}", k as f64 / 100.0), "rule": if k % 2 == 0 { "A()" } else { "B()" } });
+            json!({ "trial": k, "set": set, "state": "done", "objective": k as f64 / 10.0, "epochs": 3 })
+        };
+        let trials = of_summary(&json!({
+            "objective": "test.accuracy",
+            "maximize": true,
+            "space": [{ "name": "rule", "importance": 0.1 }, { "name": "lr", "importance": 0.8 }],
+            "trials": (1..=8).map(trial).collect::<Vec<_>>(),
+        }))
+        .expect("a table");
+        assert_eq!((trials.ranking()[0], trials.metric.as_str()), (7, "test.accuracy"));
+        assert_eq!(trials.ranks()[7], Some(0.0));
+        let weights = trials.weights();
+        assert_eq!((weights[0].name.as_str(), weights[0].best.as_str()), ("lr", "0.07 to 0.08"));
+        assert_eq!(weights[1].best, "A() (1×), B() (1×)");
     }
 }

@@ -4,15 +4,17 @@ use super::launch::{Launch, Shape};
 use super::memory::RawMemory;
 use super::ops::Call;
 use super::pool::Pool;
+use super::scan::Loop;
 use super::subnormal::Flushed;
 use super::{Buffer, Executable, Tensor};
 use crate::codegen::{self, Module};
 use crate::diag::{self, Diagnostic};
 use crate::ir::{Graph, NodeId, Op, OutputKind, Type};
 use crate::kernel::{Kernel, interp, print::print, rebase::rebase};
-use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::strided};
+use crate::passes::fuse::{Fused, Fusion, Work, fuse, operands::are_strided, operands::strided};
 use crate::passes::plan::{Base, Place, Plan, Step, plan, traffic};
 use crate::source::{SourceMap, Span};
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,6 +62,12 @@ enum Instr {
         first: usize,
         count: usize,
     },
+    /// Operands, then the result.
+    Loop {
+        body: Box<RefCell<Loop>>,
+        first: usize,
+        count: usize,
+    },
     Copy {
         first: usize,
         bytes: usize,
@@ -98,7 +106,7 @@ pub struct Compiled {
     // The blocks that `pointers` point into; never moved.
     _arena: Buffer,
     _constants: Buffer,
-    _workspace: Buffer,
+    workspace: Buffer,
     module: Option<Module>,
 }
 
@@ -117,15 +125,20 @@ impl Compiled {
         let start = Instant::now();
         let mut builder = Builder::new(&fused, &plan);
         for step in &plan.steps {
-            builder.step(step);
+            builder.step(step, options)?;
         }
         let Builder { kernels, instrs, pointers, patches, arena, constants, .. } = builder;
         let pool = Pool::shared(options.threads);
+        let wanted = instrs.iter().map(|i| match i {
+            Instr::Call { call, .. } => call.workspace(pool.threads()),
+            _ => 0,
+        });
+        let calls = wanted.max().unwrap_or(0);
         let (module, launches, workspace) = match options.engine {
-            Engine::Interp => (None, vec![], Buffer::zeroed(0)),
+            Engine::Interp => (None, vec![], Buffer::zeroed(calls)),
             Engine::Jit => {
                 let module = codegen::compile(&kernels).map_err(failed)?;
-                let (launches, workspace) = launches(&kernels, &module, pool.threads());
+                let (launches, workspace) = launches(&kernels, &module, pool.threads(), calls);
                 (Some(module), launches, workspace)
             }
         };
@@ -145,7 +158,7 @@ impl Compiled {
             plan,
             _arena: arena,
             _constants: constants,
-            _workspace: workspace,
+            workspace,
             module,
         })
     }
@@ -169,24 +182,39 @@ impl Compiled {
 
     /// The `fused` stage: kernels and library calls with the operations inside and their places in the source.
     pub fn print_fused(&self, sources: &SourceMap) -> String {
-        self.fused.print(sources)
+        self.fused.print(sources) + &self.print_bodies(|body| body.print_fused(sources))
     }
 
     /// The `kernels` stage: loop nests.
     pub fn print_kernels(&self) -> String {
-        self.kernels.iter().map(print).collect::<Vec<_>>().join("\n")
+        let own = self.kernels.iter().map(print).collect::<Vec<_>>().join("\n");
+        own + &self.print_bodies(Compiled::print_kernels)
     }
 
     /// The `plan` stage: steps, places and live ranges.
     pub fn print_plan(&self) -> String {
-        self.plan.print(&self.fused)
+        self.plan.print(&self.fused) + &self.print_bodies(Compiled::print_plan)
+    }
+
+    /// A stage of the bodies of loops, each under a heading.
+    fn print_bodies(&self, print: impl Fn(&Compiled) -> String) -> String {
+        let one = |instr: &Instr| match instr {
+            Instr::Loop { body, .. } => {
+                let body = body.borrow();
+                format!("\nbody of a scan, {} steps\n{}", body.steps(), print(body.body()))
+            }
+            _ => String::new(),
+        };
+        self.instrs.iter().map(one).collect()
     }
 
     /// The `clif` or `asm` stage: every kernel in turn. Empty if the interpreter runs them.
     pub fn print_code(&self, asm: bool) -> String {
         let Some(module) = &self.module else { return String::new() };
         let one = |k: usize| if asm { module.asm(k) } else { module.clif(k) };
-        (0..self.kernels.len()).map(|k| format!("; {}\n{}\n", self.kernels[k].name, one(k))).collect()
+        let own: String =
+            (0..self.kernels.len()).map(|k| format!("; {}\n{}\n", self.kernels[k].name, one(k))).collect();
+        own + &self.print_bodies(|body| body.print_code(asm))
     }
 
     pub fn timings(&self) -> Timings {
@@ -204,13 +232,13 @@ fn failed(error: codegen::CodegenError) -> Diagnostic {
         .help("this is a fault of the compiler; `--engine interp` runs the program without it")
 }
 
-/// Binds kernels to their code and to memory for partial results and scratch.
-fn launches(kernels: &[Kernel], module: &Module, threads: usize) -> (Vec<Launch>, Buffer) {
+/// Binds kernels to their code and to memory for partial results and scratch, which library calls use in their turn.
+fn launches(kernels: &[Kernel], module: &Module, threads: usize, calls: usize) -> (Vec<Launch>, Buffer) {
     let shapes: Vec<Shape> = kernels.iter().map(Shape::new).collect();
     // Kernels run one after another, so that all of them share the memory.
     let partials = shapes.iter().map(Shape::partial_bytes).max().unwrap_or(0).next_multiple_of(super::tensor::ALIGN);
     let scratch = shapes.iter().map(|s| s.scratch * threads).max().unwrap_or(0);
-    let mut workspace = Buffer::zeroed(partials + scratch);
+    let mut workspace = Buffer::zeroed(calls.max(partials + scratch));
     let block = workspace.as_mut_ptr();
     let bind = |(k, shape)| {
         // SAFETY: the blocks are as large as the largest need, and live as long as the launches do: in `Compiled`.
@@ -275,7 +303,7 @@ impl<'a> Builder<'a> {
         self.pointer(place);
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &Step, options: &Options) -> Result<(), Diagnostic> {
         let first = self.pointers.len();
         match step {
             Step::Copy(copy) => {
@@ -303,18 +331,25 @@ impl<'a> Builder<'a> {
                         let node = graph.node(id);
                         for arg in &node.args {
                             match node.op {
-                                Op::Dot { .. } => self.of_node(strided(graph, *arg).base),
+                                ref op if are_strided(op) => self.of_node(strided(graph, *arg).base),
                                 _ => self.of_node(*arg),
                             }
                         }
                         self.of_node(id);
-                        let call = Box::new(Call::new(graph, id));
-                        self.instrs.push(Instr::Call { call, first, count: node.args.len() });
+                        let count = node.args.len();
+                        self.instrs.push(match &node.op {
+                            Op::Scan(scan) => {
+                                let body = Box::new(RefCell::new(Loop::new(scan, options)?));
+                                Instr::Loop { body, first, count }
+                            }
+                            _ => Instr::Call { call: Box::new(Call::new(graph, id)), first, count },
+                        });
                     }
                     Work::Concat => {}
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -343,7 +378,7 @@ impl Compiled {
             let start = Instant::now();
             // SAFETY: as in `run`.
             unsafe { self.execute(instr) };
-            *time += start.elapsed();
+            *time = start.elapsed().min(*time);
         }
     }
 
@@ -377,13 +412,33 @@ impl Compiled {
         for (tensor, ty) in results.iter().zip(&self.result_types) {
             assert_eq!(tensor.ty(), ty, "a result of the compiled graph");
         }
+        // SAFETY: the types were checked, so the plan's offsets lie inside the tensors.
+        unsafe { self.patch(|k| inputs[k].as_mut_ptr(), |k| results[k].as_mut_ptr()) };
+    }
+
+    /// Runs once on memory that somebody else owns: what the body of a loop does.
+    ///
+    /// # Safety
+    /// The pointers are those of values of the types of the graph's inputs and results, and no two of them overlap unless
+    /// both are only read.
+    pub(super) unsafe fn run_at(&mut self, inputs: &[*mut u8], results: &[*mut u8]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.patch(|k| inputs[k], |k| results[k]);
+            self.instrs.iter().for_each(|instr| self.execute(instr));
+        }
+    }
+
+    /// # Safety
+    /// The blocks are as large as the graph's inputs and results.
+    unsafe fn patch(&mut self, mut input: impl FnMut(usize) -> *mut u8, mut result: impl FnMut(usize) -> *mut u8) {
         for patch in &self.patches {
             let block = match patch.base {
-                Base::Input(k) => inputs[k].as_mut_ptr(),
-                Base::Result(k) => results[k].as_mut_ptr(),
+                Base::Input(k) => input(k),
+                Base::Result(k) => result(k),
                 Base::Arena | Base::Constants => continue,
             };
-            // SAFETY: the types were checked, so the plan's offsets lie inside the tensors.
+            // SAFETY: the caller's promise; the plan's offsets lie inside its blocks.
             self.pointers[patch.pointer] = unsafe { block.add(patch.offset) };
         }
     }
@@ -407,7 +462,12 @@ impl Compiled {
             Instr::Call { call, first, count } => {
                 let args = &self.pointers[*first..first + count];
                 // SAFETY: the caller's promise; the plan never lets a call's result overlap its operands.
-                unsafe { call.run(&self.pool, args, self.pointers[first + count]) };
+                unsafe { call.run(&self.pool, args, self.pointers[first + count], self.workspace.as_ptr().cast_mut()) };
+            }
+            Instr::Loop { body, first, count } => {
+                let args = &self.pointers[*first..first + count];
+                // SAFETY: as for a call.
+                unsafe { body.borrow_mut().run(args, self.pointers[first + count]) };
             }
             Instr::Copy { first, bytes } => {
                 let (from, to) = (self.pointers[*first], self.pointers[first + 1]);

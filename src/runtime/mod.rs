@@ -6,6 +6,7 @@ mod memory;
 pub mod ops;
 pub mod pool;
 pub mod random;
+mod scan;
 mod subnormal;
 pub mod tensor;
 

@@ -1,7 +1,7 @@
 //! The primitives as the language names them. Everything else is written in `stdlib/*.opt`.
 
 use crate::ir::op::Decomposition;
-use crate::ir::{ArgKind, Binary, ReduceKind, Unary};
+use crate::ir::{ArgKind, Binary, PoolKind, ReduceKind, Unary};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Builtin {
@@ -17,14 +17,22 @@ pub enum Builtin {
     GroupReduce(ReduceKind),
     GroupMean,
     GroupNorm,
+    /// `all.rows(x)` in a metric: the rows of all batches of the pass.
+    AllRows,
     /// `grad_at(theta + e)`: the gradient of what is minimized at another point.
     GradAt,
     /// `loss_at(theta - lr*g)`: the value of what is minimized at another point.
     LossAt,
     /// `hvp(u)`: the Hessian of what is minimized, times a direction.
     Hvp,
+    /// `grad(y, x)`: the gradient of a scalar with respect to a value that it is made of.
+    Grad,
+    /// `einsum("ij,jk->ik", a, b)`
+    Einsum,
     /// `eigh(a)` gives (values, vectors); `orthonormal(a)`, `cholesky(a)`, `solve(a, b)`
     Decompose(Decomposition),
+    /// `scaled_attention(q, k, v, mask, heads = 1, groups = heads, scale, causal = false)`
+    Attention,
     /// `argmax(x, axis)`
     Arg(ArgKind),
     /// `cumsum(x, axis, reverse = false)`, `cumprod`, `cummax`, `cummin`
@@ -35,6 +43,12 @@ pub enum Builtin {
     Gather,
     /// `scatter_add(base, index, updates, axis = 0)`
     ScatterAdd,
+    /// `conv(x, w, stride = 1, padding = 0, dilation = 1, groups = 1)`, `conv_transpose` with `output_padding = 0`
+    Conv {
+        transposed: bool,
+    },
+    /// `window_sum(x, size, stride = size, padding = 0, dilation = 1)`, `window_max`
+    Window(PoolKind),
     /// `reshape(x, [a, -1])`
     Reshape,
     /// `transpose(x, [1, 0])`; without a list the last two axes are swapped.
@@ -53,6 +67,8 @@ pub enum Builtin {
     Shape,
     Rank,
     Size,
+    /// `is_int(x)`: whether the elements are ints, at compile time.
+    IsInt,
     /// `random_unit(shape)`: uniform in [0, 1).
     RandomUnit,
     /// `float(x)`, `int(x)`, `bool(x)`
@@ -108,13 +124,17 @@ const TABLE: &[(&str, Builtin)] = &[
     ("all.min", Builtin::GroupReduce(ReduceKind::Min)),
     ("all.mean", Builtin::GroupMean),
     ("all.norm", Builtin::GroupNorm),
+    ("all.rows", Builtin::AllRows),
     ("eigh", Builtin::Decompose(Decomposition::Eigh)),
     ("orthonormal", Builtin::Decompose(Decomposition::Orthonormal)),
     ("cholesky", Builtin::Decompose(Decomposition::Cholesky)),
     ("solve", Builtin::Decompose(Decomposition::Solve)),
+    ("scaled_attention", Builtin::Attention),
     ("grad_at", Builtin::GradAt),
     ("loss_at", Builtin::LossAt),
     ("hvp", Builtin::Hvp),
+    ("grad", Builtin::Grad),
+    ("einsum", Builtin::Einsum),
     ("argmax", Builtin::Arg(ArgKind::Max)),
     ("argmin", Builtin::Arg(ArgKind::Min)),
     ("cumsum", Builtin::Cumulative(ReduceKind::Sum)),
@@ -124,6 +144,10 @@ const TABLE: &[(&str, Builtin)] = &[
     ("argsort", Builtin::ArgSort),
     ("gather", Builtin::Gather),
     ("scatter_add", Builtin::ScatterAdd),
+    ("conv", Builtin::Conv { transposed: false }),
+    ("conv_transpose", Builtin::Conv { transposed: true }),
+    ("window_sum", Builtin::Window(PoolKind::Sum)),
+    ("window_max", Builtin::Window(PoolKind::Max)),
     ("reshape", Builtin::Reshape),
     ("transpose", Builtin::Transpose),
     ("broadcast", Builtin::Broadcast),
@@ -134,6 +158,7 @@ const TABLE: &[(&str, Builtin)] = &[
     ("shape", Builtin::Shape),
     ("rank", Builtin::Rank),
     ("size", Builtin::Size),
+    ("is_int", Builtin::IsInt),
     ("random_unit", Builtin::RandomUnit),
     ("float", Builtin::ToFloat),
     ("int", Builtin::ToInt),
@@ -158,5 +183,10 @@ impl Builtin {
     /// Names that are called directly (not `all.…`).
     pub fn names() -> impl Iterator<Item = &'static str> {
         TABLE.iter().map(|(n, _)| *n).filter(|n| !n.contains('.'))
+    }
+
+    /// `sum` of `all.sum`, and so on.
+    pub fn names_of_all() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().filter_map(|(n, _)| n.strip_prefix("all."))
     }
 }

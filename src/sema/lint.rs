@@ -139,6 +139,10 @@ impl<'a> Rule<'a> {
                 items.iter().for_each(|i| self.index(i));
             }
             ExprKind::If(cond, then, otherwise) => self.branches(cond, then, otherwise.as_ref()),
+            ExprKind::Scan(scan) => {
+                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
+                self.block(&scan.body);
+            }
             _ => {}
         }
     }

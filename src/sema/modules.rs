@@ -242,7 +242,7 @@ impl Modules {
         self.list.iter().enumerate().map(|(k, module)| (ModuleId::User(k), module))
     }
 
-    fn item(&self, id: DefId) -> &Item {
+    pub fn item(&self, id: DefId) -> &Item {
         match id.module {
             ModuleId::User(k) => &self.list[k].items[id.item],
             ModuleId::Library(k) => library::item(k, id.item),
@@ -286,9 +286,11 @@ impl Modules {
         })
     }
 
-    pub fn compares(&self) -> impl Iterator<Item = &Experiment> {
+    /// Comparisons and sweeps (then with `true`).
+    pub fn experiments(&self) -> impl Iterator<Item = (&Experiment, bool)> {
         self.main().items.iter().filter_map(|i| match &i.kind {
-            ItemKind::Compare(e) => Some(e),
+            ItemKind::Compare(e) => Some((e, false)),
+            ItemKind::Sweep(e) => Some((e, true)),
             _ => None,
         })
     }

@@ -16,7 +16,66 @@ pub struct Settings {
     pub seed: u64,
     /// Draw a new order of the training rows each epoch.
     pub shuffle: bool,
+    pub control: Control,
 }
+
+/// What a training is judged by: `minimizing test.loss`, `maximizing test.accuracy`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    pub maximize: bool,
+    /// Of the test part, or of the training rows.
+    pub test: bool,
+    /// `loss`, or a reported value.
+    pub name: String,
+}
+
+impl Default for Objective {
+    fn default() -> Objective {
+        Objective { maximize: false, test: false, name: "loss".into() }
+    }
+}
+
+impl std::fmt::Display for Objective {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", if self.test { "test" } else { "train" }, self.name)
+    }
+}
+
+/// When a training stops before its last epoch, and which states it keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    pub objective: Objective,
+    /// Stop after so many evaluations in a row without a better value of the objective.
+    pub patience: Option<usize>,
+    /// How much better a value must be to count.
+    pub min_delta: f64,
+    /// An early stop ends with the best state, not with the last one.
+    pub restore_best: bool,
+    /// Evaluations without a better value until `plateaus` grows by one.
+    pub plateau: usize,
+    /// Write the best state to a file of its own.
+    pub keep_best: bool,
+    /// How many of the checkpoints of `--save-every` stay; `None`: all.
+    pub keep_last: Option<usize>,
+}
+
+impl Default for Control {
+    fn default() -> Control {
+        let objective = Objective::default();
+        Control {
+            objective,
+            patience: None,
+            min_delta: 0.0,
+            restore_best: true,
+            plateau: 10,
+            keep_best: false,
+            keep_last: None,
+        }
+    }
+}
+
+/// The run-time scalar that counts how often the objective stood still: an input of kind `Hyper`.
+pub const PLATEAUS: &str = "plateaus";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -97,6 +156,10 @@ pub trait GraphSource: Send + Sync {
     fn eval(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>>;
     /// What the losses and metrics compare, without training: the outputs `prediction` and `target`, if there is such a pair.
     fn predictions(&self, _rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        Ok(None)
+    }
+    /// What is reported of all `rows` rows of a pass together, if something is: inputs Arg (the gathered rows), Hyper.
+    fn pass(&self, _rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
         Ok(None)
     }
     /// The parameters that evaluation uses, if they are not those that are trained (`eval theta = …`): inputs Param,

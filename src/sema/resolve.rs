@@ -14,7 +14,7 @@ use crate::syntax::ast::{
 use std::collections::HashSet;
 
 /// Names that mean something everywhere.
-const WORDS: &[&str] = &["training", "all", "but_last", "loss", "in", "out"];
+const WORDS: &[&str] = &["training", "all", "but_last", "loss", "in", "out", "plateaus"];
 
 /// Errors after which the rest of a text is not looked at: nobody reads more, and hostile texts end soon.
 const MOST_ERRORS: usize = 50;
@@ -37,11 +37,6 @@ pub fn resolve(modules: &Modules) -> Vec<Diagnostic> {
                 ItemKind::Const(c) => walk.expr(&c.value),
                 ItemKind::Train(train) => walk.train(train),
                 ItemKind::Test(test) => walk.block(&test.body),
-                ItemKind::Sweep(sweep) => walk.diags.push(
-                    error("E0212", "'sweep' is not supported yet")
-                        .at(sweep.train.span, "a search over hyper-parameters")
-                        .help("`compare … over lr in [1e-3, 3e-3]` runs a list of values side by side"),
-                ),
                 _ => {}
             }
             diags.append(&mut walk.diags);
@@ -94,6 +89,8 @@ impl Walk<'_> {
 
     fn train(&mut self, train: &Train) {
         self.params(&train.hypers);
+        // Settings, `let`s and the step may ask what is known about the data.
+        self.define(if let ExprKind::Name(name) = &train.data.kind { name } else { "data" });
         for (_, value) in &train.settings {
             self.expr(value);
         }
@@ -247,6 +244,13 @@ impl Walk<'_> {
                 }
             }
             ExprKind::Field(base, _) => self.expr(base),
+            ExprKind::Scan(scan) => {
+                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
+                self.scopes.push(HashSet::new());
+                scan.items.iter().for_each(|(name, _)| self.define(&name.name));
+                self.stmts(&scan.body.stmts);
+                self.scopes.pop();
+            }
             ExprKind::If(cond, then, otherwise) => {
                 self.expr(cond);
                 self.block(then);

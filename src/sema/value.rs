@@ -2,6 +2,7 @@
 
 use super::builtins::Builtin;
 use super::modules::DefId;
+use crate::data::spec::Schema;
 use crate::ir::NodeId;
 use crate::source::Span;
 use std::cell::RefCell;
@@ -32,6 +33,10 @@ pub enum Value {
     Load(Rc<str>, Option<Rc<str>>),
     /// A part of a layer by name, as `net.body` in `over net.body`: a prefix of parameter paths.
     Part(Rc<str>),
+    /// The data of a train item, by name: `corpus.text.classes`.
+    Data(Rc<Schema>),
+    /// A column of the data, by its place in the schema.
+    Column(Rc<Schema>, usize),
     /// `shape(theta)` where a rule runs once for all tensors: each one's own.
     OwnShape,
     /// The value of something that was reported wrong: silences follow-up errors.
@@ -107,6 +112,8 @@ impl Value {
             Value::Stack(n, _) => format!("a stack of {n} layers"),
             Value::Load(file, _) => format!("a value loaded from '{file}'"),
             Value::Part(path) => format!("the part '{path}'"),
+            Value::Data(_) => "data".into(),
+            Value::Column(schema, index) => format!("the column '{}'", schema.columns[*index].name),
             Value::OwnShape => "a shape".into(),
             Value::Poison => "an erroneous value".into(),
         }

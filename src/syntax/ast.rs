@@ -217,6 +217,8 @@ pub struct Train {
     pub data: Expr,
     /// `batch = 128`
     pub settings: Vec<(Ident, Expr)>,
+    /// `minimizing test.loss`, `maximizing test.accuracy`: (maximize, expression).
+    pub objective: Option<(bool, Expr)>,
     /// `let net = Mlp(hidden)`, in order.
     pub lets: Vec<Stmt>,
     pub step: Option<Step>,
@@ -326,6 +328,18 @@ pub enum ExprKind {
     If(Box<Expr>, Block, Option<Block>),
     /// `a .. b`
     Range(Box<Expr>, Box<Expr>),
+    /// `scan x in xs, axis = 1 { … }`
+    Scan(Box<Scan>),
+}
+
+/// A run-time loop along an axis. What its body updates is carried; its value is what the body's value was at each step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scan {
+    /// `x in xs`, one or more.
+    pub items: Vec<(Ident, Expr)>,
+    /// `axis = 1`, `reverse = true`
+    pub settings: Vec<(Ident, Expr)>,
+    pub body: Block,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -262,6 +262,7 @@ fn is_glued(token: &str) -> bool {
     token.contains(|c: char| c.is_alphabetic())
 }
 
-fn is_reserved(token: &str) -> bool {
+/// Whether no name may be written so.
+pub fn is_reserved(token: &str) -> bool {
     super::parse::Grammar::parse(Rule::reserved, token).is_ok_and(|pairs| pairs.as_str() == token)
 }

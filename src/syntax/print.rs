@@ -10,16 +10,29 @@ use crate::source::{SourceMap, Span};
 
 /// Prints a file's tree. Places are byte offsets (`@start..end`), since the tree does not hold the text.
 pub fn print(file: &File) -> String {
-    Printer { sources: None, out: String::new(), indent: 0 }.file(file)
+    Printer { places: Places::Bytes, out: String::new(), indent: 0 }.file(file)
 }
 
 /// Prints a file's tree with places as `line:column`.
 pub fn print_with_places(sources: &SourceMap, file: &File) -> String {
-    Printer { sources: Some(sources), out: String::new(), indent: 0 }.file(file)
+    Printer { places: Places::Lines(sources), out: String::new(), indent: 0 }.file(file)
+}
+
+/// Prints a file's tree without places: two texts with the same outline mean the same.
+pub fn outline(file: &File) -> String {
+    Printer { places: Places::None, out: String::new(), indent: 0 }.file(file)
+}
+
+/// How places are written.
+#[derive(Clone, Copy)]
+enum Places<'a> {
+    None,
+    Bytes,
+    Lines(&'a SourceMap),
 }
 
 struct Printer<'a> {
-    sources: Option<&'a SourceMap>,
+    places: Places<'a>,
     out: String,
     indent: usize,
 }
@@ -33,15 +46,16 @@ impl Printer<'_> {
     }
 
     fn line(&mut self, text: impl AsRef<str>, span: Span) {
-        let place = match self.sources {
-            Some(sources) => {
+        let place = match self.places {
+            Places::Lines(sources) => {
                 let (line, column) = sources.line_col(span);
-                format!("{line}:{column}")
+                format!("  {line}:{column}")
             }
-            None => format!("@{}..{}", span.start, span.end),
+            Places::Bytes => format!("  @{}..{}", span.start, span.end),
+            Places::None => String::new(),
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(self.out, "{:indent$}{}  {place}", "", text.as_ref(), indent = self.indent);
+        let _ = writeln!(self.out, "{:indent$}{}{place}", "", text.as_ref(), indent = self.indent);
     }
 
     fn inside(&mut self, body: impl FnOnce(&mut Self)) {
@@ -84,6 +98,9 @@ impl Printer<'_> {
             for (name, value) in &train.settings {
                 p.line(format!("set {} = {}", name.name, expr(value)), name.span);
             }
+            if let Some(objective) = &train.objective {
+                p.objective(objective);
+            }
             for stmt in &train.lets {
                 p.stmt(stmt);
             }
@@ -107,11 +124,15 @@ impl Printer<'_> {
             if let Some(strategy) = &e.strategy {
                 p.line(format!("by {}", expr(strategy)), strategy.span);
             }
-            if let Some((maximize, objective)) = &e.objective {
-                let verb = if *maximize { "maximizing" } else { "minimizing" };
-                p.line(format!("{verb} {}", expr(objective)), objective.span);
+            if let Some(objective) = &e.objective {
+                p.objective(objective);
             }
         });
+    }
+
+    fn objective(&mut self, (maximize, value): &(bool, Expr)) {
+        let verb = if *maximize { "maximizing" } else { "minimizing" };
+        self.line(format!("{verb} {}", expr(value)), value.span);
     }
 
     fn block(&mut self, block: &Block) {
@@ -237,6 +258,14 @@ pub fn expr(e: &Expr) -> String {
             format!("{}[{}]", expr(base), items.iter().map(index).collect::<Vec<_>>().join(", "))
         }
         ExprKind::Field(base, name) => format!("{}.{}", expr(base), name.name),
+        ExprKind::Scan(scan) => {
+            let item = |sign: &str| {
+                let sign = sign.to_string();
+                move |(name, value): &(Ident, Expr)| format!("{}{sign}{}", name.name, expr(value))
+            };
+            let items = scan.items.iter().map(item(" in ")).chain(scan.settings.iter().map(item(" = ")));
+            format!("(scan {} {})", items.collect::<Vec<_>>().join(", "), inline(&scan.body))
+        }
         ExprKind::If(cond, then, otherwise) => {
             let otherwise = otherwise.as_ref().map_or(String::new(), |b| format!(" {}", inline(b)));
             format!("(if {} {}{otherwise})", expr(cond), inline(then))
@@ -260,8 +289,8 @@ fn inline(block: &Block) -> String {
     if let [Stmt { kind: StmtKind::Expr(e), .. }] = block.stmts.as_slice() {
         return expr(e);
     }
-    let mut printer = Printer { sources: None, out: String::new(), indent: 0 };
+    let mut printer = Printer { places: Places::None, out: String::new(), indent: 0 };
     block.stmts.iter().for_each(|s| printer.stmt(s));
-    let lines: Vec<_> = printer.out.lines().map(|l| l.rsplit_once("  @").map_or(l, |(text, _)| text).trim()).collect();
+    let lines: Vec<_> = printer.out.lines().map(str::trim).collect();
     format!("{{ {} }}", lines.join("; "))
 }

@@ -45,8 +45,59 @@ pub fn walk<'a>(e: &'a Expr, visit: &mut impl FnMut(&'a Expr) -> bool) {
                 }
             }
         }
+        ExprKind::Scan(scan) => {
+            scan.items.iter().chain(&scan.settings).for_each(|(_, e)| walk(e, visit));
+            for stmt in &scan.body.stmts {
+                if let StmtKind::Expr(e) | StmtKind::Let { value: e, .. } | StmtKind::Update { value: e, .. } =
+                    &stmt.kind
+                {
+                    walk(e, visit);
+                }
+            }
+        }
         _ => {}
     }
+}
+
+/// The statements in which a block updates names, in the blocks inside it, too.
+pub fn updates<'a>(block: &'a Block, visit: &mut dyn FnMut(&'a str, &'a Stmt)) {
+    for stmt in &block.stmts {
+        match &stmt.kind {
+            StmtKind::Update { target, value } => {
+                let name = match &target.kind {
+                    ExprKind::Index(base, _) => &base.kind,
+                    other => other,
+                };
+                if let ExprKind::Name(name) = name {
+                    visit(name, stmt);
+                }
+                blocks(value, &mut |b| updates(b, visit));
+            }
+            StmtKind::Let { value, .. } | StmtKind::Expr(value) => blocks(value, &mut |b| updates(b, visit)),
+            StmtKind::If { then, otherwise, .. } => {
+                updates(then, visit);
+                otherwise.iter().for_each(|b| updates(b, visit));
+            }
+            StmtKind::For { body, .. } => updates(body, visit),
+            _ => {}
+        }
+    }
+}
+
+/// The blocks that stand directly in an expression.
+fn blocks<'a>(e: &'a Expr, visit: &mut dyn FnMut(&'a Block)) {
+    walk(e, &mut |e| match &e.kind {
+        ExprKind::If(_, then, otherwise) => {
+            visit(then);
+            otherwise.iter().for_each(&mut *visit);
+            false
+        }
+        ExprKind::Scan(scan) => {
+            visit(&scan.body);
+            false
+        }
+        _ => true,
+    });
 }
 
 /// All names in an expression, but not those in the branches of an `if` inside it.
@@ -55,6 +106,6 @@ pub fn names<'a>(expr: &'a Expr, out: &mut Vec<&'a str>) {
         if let ExprKind::Name(name) = &e.kind {
             out.push(name);
         }
-        !matches!(e.kind, ExprKind::If(..))
+        !matches!(e.kind, ExprKind::If(..) | ExprKind::Scan(_))
     });
 }

@@ -5,6 +5,7 @@
 
 use super::Rows;
 use super::shuffle::permutation;
+use crate::data::Turn;
 use crate::ir::Type;
 use crate::runtime::Tensor;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -19,6 +20,8 @@ pub struct Layout {
     pub batch: usize,
     pub seed: u64,
     pub shuffle: bool,
+    /// The same row differs from epoch to epoch.
+    pub varies: bool,
 }
 
 impl Layout {
@@ -31,9 +34,9 @@ impl Layout {
         self.batch.min(self.rows - index * self.batch)
     }
 
-    /// With one batch an epoch, the order of its rows means nothing: all steps share the batch.
+    /// With one batch an epoch, the order of its rows means nothing: all steps share the batch, unless rows differ.
     pub fn is_constant(&self) -> bool {
-        self.batches() == 1
+        self.batches() == 1 && !self.varies
     }
 
     /// The rows of an epoch in their order. Epochs count from 1.
@@ -111,8 +114,9 @@ impl<'a> Gatherer<'a> {
             }
             let from = self.index * self.layout.batch;
             let picked = &self.order[from..from + rows];
+            let turn = Turn { seed: self.layout.seed, epoch: self.epoch as u64 };
             for (column, tensor) in self.columns.iter().zip(&mut block.batches[block.filled]) {
-                self.data.gather(false, &column.name, picked, tensor);
+                self.data.draw(turn, &column.name, picked, tensor);
             }
             block.filled += 1;
             self.index += 1;
@@ -197,7 +201,7 @@ mod tests {
 
     #[test]
     fn an_epoch_ends_with_a_partial_batch() {
-        let layout = Layout { rows: 5, batch: 2, seed: 1, shuffle: false };
+        let layout = Layout { rows: 5, batch: 2, seed: 1, shuffle: false, varies: false };
         let seen = values(&layout, 4, false);
         let epoch = [vec![0.0, 1.0], vec![4.0, 9.0], vec![16.0]];
         assert_eq!(seen, [&epoch[..], &epoch[..]].concat());
@@ -205,7 +209,7 @@ mod tests {
 
     #[test]
     fn gathering_ahead_gives_the_same_batches() {
-        let layout = Layout { rows: 53, batch: 8, seed: 9, shuffle: true };
+        let layout = Layout { rows: 53, batch: 8, seed: 9, shuffle: true, varies: false };
         let seen = values(&layout, 6, true);
         assert_eq!(seen, values(&layout, 6, false));
         let epoch: f64 = seen[..7].iter().flatten().sum();

@@ -1,25 +1,37 @@
 //! Checkpoints: every tensor of a program by its path, in one safetensors file.
 //!
-//! The file's metadata holds one entry, `optc`: a JSON object with the step, the seed and the unfinished epoch's sums.
-//! With it a run continues with the same bits as if it had never stopped.
+//! The file's metadata holds one entry, `optc`: a JSON object ([`Progress`]) with the step, the seed, the unfinished
+//! epoch's sums and how the objective went. With it a run continues with the same bits as if it had never stopped: rows
+//! and random bits are functions of seed and step.
+//!
+//! A file is written under a temporary name, brought to the disk, and renamed: it is whole or absent. One that is cut
+//! short (by a copy, say) is told by its length and passed over.
 
-use super::metrics::Averages;
-use super::state::State;
+use super::control::Tracker;
 use crate::diag::{Diagnostic, error, suggest};
 use crate::ir::{DType, Type};
 use crate::runtime::Tensor;
-use crate::sema::program::{BufferInfo, Program};
+use crate::sema::program::{BufferInfo, Program, Role};
 use safetensors::{Dtype, SafeTensors, View};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The entry of the metadata.
 const KEY: &str = "optc";
+/// What the names of gathered rows begin with.
+const PASS: &str = "pass/";
+
+/// The form of [`Progress`] that this version writes; it reads all up to it.
+pub const SCHEMA: u32 = 2;
 
 /// Where a run stands.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
+    #[serde(default)]
+    pub schema: u32,
     pub program: String,
     pub step: usize,
     pub epoch: usize,
@@ -29,6 +41,11 @@ pub struct Progress {
     pub rows: usize,
     /// Sums of the epoch so far: see [`Averages::to_bits`].
     pub sums: Vec<u64>,
+    /// The columns of the data: `x: float[4]`.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    #[serde(default)]
+    pub tracker: Tracker,
 }
 
 /// A named piece of a buffer.
@@ -69,6 +86,17 @@ struct Stored {
     bytes: Vec<u8>,
 }
 
+impl Stored {
+    /// Rows of bools are kept as the integers that they are in memory.
+    fn whole(tensor: &Tensor) -> Stored {
+        let dtype = match tensor.ty().dtype {
+            DType::Bool => Dtype::I32,
+            other => stored_type(other),
+        };
+        Stored { dtype, shape: tensor.ty().shape.clone(), bytes: tensor.bytes().to_vec() }
+    }
+}
+
 impl View for Stored {
     fn dtype(&self) -> Dtype {
         self.dtype
@@ -97,8 +125,17 @@ fn stored_type(dtype: DType) -> Dtype {
 }
 
 /// Writes the buffers under a temporary name, then renames: the file is whole or absent.
-pub fn save(path: &Path, buffers: &[BufferInfo], values: &[Tensor], progress: &Progress) -> Result<(), Diagnostic> {
-    let mut tensors = Vec::new();
+///
+/// `rows` are those of the unfinished pass that its reports need ([`Gathered`](super::pass::Gathered)).
+pub fn save(
+    path: &Path,
+    buffers: &[BufferInfo],
+    values: &[Tensor],
+    progress: &Progress,
+    rows: &[(String, Tensor)],
+) -> Result<(), Diagnostic> {
+    let mut tensors: Vec<(String, Stored)> =
+        rows.iter().map(|(name, tensor)| (format!("{PASS}{name}"), Stored::whole(tensor))).collect();
     for piece in pieces(buffers) {
         let tensor = &values[piece.buffer];
         let count: usize = piece.shape.iter().product();
@@ -118,12 +155,29 @@ pub fn save(path: &Path, buffers: &[BufferInfo], values: &[Tensor], progress: &P
 
 /// Writes tensors by name. Such a file holds no place to resume from.
 pub fn save_values(path: &Path, values: Vec<(String, Tensor)>) -> Result<(), Diagnostic> {
-    let stored = |tensor: &Tensor| Stored {
-        dtype: stored_type(tensor.ty().dtype),
-        shape: tensor.ty().shape.clone(),
-        bytes: tensor.bytes().to_vec(),
-    };
-    write(path, values.iter().map(|(name, tensor)| (name.clone(), stored(tensor))).collect(), None)
+    write(path, values.iter().map(|(name, tensor)| (name.clone(), Stored::whole(tensor))).collect(), None)
+}
+
+/// The rows of an unfinished pass in a checkpoint, column by column.
+pub fn gathered(path: &Path) -> Result<Vec<(String, Tensor)>, Diagnostic> {
+    let unusable = |why: String| error("E0502", format!("cannot resume from '{}'", path.display())).note(why);
+    let bytes = std::fs::read(path).map_err(|e| unusable(e.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| unusable(e.to_string()))?;
+    let mut names: Vec<&str> = file.names().into_iter().filter(|n| n.starts_with(PASS)).collect();
+    names.sort_unstable();
+    let mut columns = vec![];
+    for name in names {
+        let view = file.tensor(name).map_err(|e| unusable(e.to_string()))?;
+        let dtype = match view.dtype() {
+            Dtype::F32 => DType::F32,
+            Dtype::F64 => DType::F64,
+            _ => DType::I32,
+        };
+        let mut tensor = Tensor::zeros(Type::new(dtype, view.shape()));
+        fill(&mut tensor, 0, view.data());
+        columns.push((name[PASS.len()..].to_string(), tensor));
+    }
+    Ok(columns)
 }
 
 fn write(
@@ -136,30 +190,70 @@ fn write(
     write_whole(path, &bytes).map_err(|e| fail(e.to_string()))
 }
 
-/// Writes a file so that no reader ever sees a part of it.
+/// What the name of a file ends in while it is being written.
+const PARTIAL: &str = ".partial";
+
+/// Writes a file so that no reader ever sees a part of it, not even after the machine lost its power.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".partial");
+    name.push(PARTIAL);
     let partial = path.with_file_name(name);
-    std::fs::write(&partial, bytes)?;
-    std::fs::rename(&partial, path)
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&partial, path)?;
+        // The new name is on the disk when its folder is; not every system lets a folder be synced.
+        if let Some(folder) = path.parent().and_then(|p| File::open(p).ok()) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    };
+    write().inspect_err(|_| {
+        // On a full disk what is left of the file only takes space.
+        let _ = std::fs::remove_file(&partial);
+    })
+}
+
+/// The whole checkpoint with the most steps in a run's folder, and those that are damaged.
+pub struct Found {
+    pub newest: Option<(PathBuf, Progress)>,
+    pub damaged: Vec<PathBuf>,
+}
+
+/// Looks at all checkpoints of a run.
+pub fn find(folder: &Path) -> Found {
+    let mut found = Found { newest: None, damaged: vec![] };
+    let Ok(entries) = std::fs::read_dir(folder.join("checkpoints")) else { return found };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    paths.retain(|p| p.extension().is_some_and(|e| e == "safetensors"));
+    paths.sort();
+    for path in paths {
+        match header(&path) {
+            None => found.damaged.push(path),
+            // Of two with equal steps any will do; the name makes the choice a fixed one.
+            Some(Some(progress)) if found.newest.as_ref().is_none_or(|(_, p)| progress.step >= p.step) => {
+                found.newest = Some((path, progress));
+            }
+            Some(_) => {}
+        }
+    }
+    found
 }
 
 /// The checkpoint with the most steps in a run's folder.
 pub fn newest(folder: &Path) -> Option<(PathBuf, Progress)> {
-    let entries = std::fs::read_dir(folder.join("checkpoints")).ok()?;
-    let paths = entries.filter_map(|e| Some(e.ok()?.path()));
-    let checkpoints = paths.filter(|p| p.extension().is_some_and(|e| e == "safetensors"));
-    checkpoints.filter_map(|p| progress_of(&p).map(|progress| (p, progress))).max_by_key(|(p, progress)| {
-        // Of two with equal steps any will do; the name makes the choice a fixed one.
-        (progress.step, p.clone())
-    })
+    find(folder).newest
 }
 
-/// Reads only the header of a file.
-fn progress_of(path: &Path) -> Option<Progress> {
-    use std::io::Read;
-    let mut file = std::fs::File::open(path).ok()?;
+/// What a checkpoint says about itself.
+pub fn progress_of(path: &Path) -> Option<Progress> {
+    header(path)?
+}
+
+/// Reads only the header of a file: `None` if the file is not whole, `Some(None)` if it holds weights alone.
+fn header(path: &Path) -> Option<Option<Progress>> {
+    let mut file = File::open(path).ok()?;
     let size = file.metadata().ok()?.len();
     let mut length = [0; 8];
     file.read_exact(&mut length).ok()?;
@@ -170,25 +264,54 @@ fn progress_of(path: &Path) -> Option<Progress> {
     let mut header = vec![0; length as usize];
     file.read_exact(&mut header).ok()?;
     let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
-    serde_json::from_str(header.get("__metadata__")?.get(KEY)?.as_str()?).ok()
+    let tensors = header.as_object()?.iter().filter(|(name, _)| *name != "__metadata__");
+    let end = tensors.filter_map(|(_, t)| t.get("data_offsets")?.get(1)?.as_u64()).max().unwrap_or(0);
+    if size != 8 + length + end {
+        return None;
+    }
+    let text = header.get("__metadata__").and_then(|m| m.get(KEY)?.as_str());
+    Some(text.and_then(|text| serde_json::from_str(text).ok()))
 }
 
-/// Fills the state from a checkpoint of the same program.
+/// Which tensors of a file are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// Everything that the program has, to go on with a run.
+    State,
+    /// What the model is made of, to begin a new run with.
+    Model,
+}
+
+/// Fills the state from a checkpoint of the same program; with `partial`, as far as names and shapes agree. Gives what
+/// was left out.
 pub fn restore(
     path: &Path,
     program: &Program,
-    state: &mut State,
-    averages: &mut Averages,
-) -> Result<Progress, Diagnostic> {
-    let refuse = |code, why: &str| error(code, format!("cannot resume from '{}'", path.display())).note(why);
+    buffers: &mut [Tensor],
+    want: Want,
+    partial: bool,
+) -> Result<Vec<String>, Diagnostic> {
+    let verb = if want == Want::State { "resume from" } else { "begin with" };
+    let refuse = |code, why: &str| error(code, format!("cannot {verb} '{}'", path.display())).note(why);
     let unusable = |why: &str| refuse("E0502", why);
     let bytes = std::fs::read(path).map_err(|e| unusable(&e.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| unusable(&format!("not a whole safetensors file: {e}")))?;
-    let progress = progress_of(path).ok_or_else(|| unusable("it does not say at which step it was written"))?;
+    let progress = progress_of(path);
+    match &progress {
+        Some(progress) if progress.schema > SCHEMA => {
+            let what = format!("it was written by a newer optc (form {}; this one reads {SCHEMA})", progress.schema);
+            return Err(unusable(&what));
+        }
+        None if want == Want::State => return Err(unusable("it does not say at which step it was written")),
+        _ => {}
+    }
     let mut problems = Vec::new();
-    let all = pieces(&program.buffers);
+    let mut all = pieces(&program.buffers);
+    if want == Want::Model {
+        all.retain(|p| matches!(program.buffers[p.buffer].role, Role::Param | Role::Frozen | Role::ModelState));
+    }
     for piece in &all {
-        let buffer = &mut state.buffers_mut()[piece.buffer];
+        let buffer = &mut buffers[piece.buffer];
         let Ok(view) = file.tensor(&piece.path) else {
             let near = suggest(&piece.path, file.names().into_iter().filter(|n| !all.iter().any(|p| p.path == *n)));
             let near = near.map(|n| format!(" ({n})")).unwrap_or_default();
@@ -208,21 +331,27 @@ pub fn restore(
         }
         fill(buffer, piece.offset, view.data());
     }
-    for name in file.names() {
-        if !all.iter().any(|p| p.path == name) {
-            problems.push(format!("'{name}' is only in the file"));
-        }
-    }
-    if !averages.set_bits(&progress.sums) {
-        problems.push("the reported values are not the same".into());
-    }
-    if problems.is_empty() {
-        return Ok(progress);
+    // The file of a whole run also holds what belongs to its optimizer, which a new run has no use for.
+    if want == Want::State || progress.is_none() {
+        let left =
+            file.names().into_iter().filter(|name| !name.starts_with(PASS) && !all.iter().any(|p| p.path == *name));
+        problems.extend(left.map(|name| format!("'{name}' is only in the file")));
     }
     problems.sort();
+    if problems.is_empty() || partial {
+        return Ok(problems);
+    }
+    let (shown, more) = (problems.len().min(12), problems.len().saturating_sub(12));
     let mut diagnostic = refuse("E0501", "it was written by another program");
-    diagnostic.notes.extend(problems.into_iter().take(12));
-    Err(diagnostic.help("resume with the file and the hyper-parameters that began the run (config.json in its folder)"))
+    diagnostic.notes.extend(problems.into_iter().take(shown));
+    if more > 0 {
+        diagnostic.notes.push(format!("… and {more} more"));
+    }
+    let same = "resume with the file and the hyper-parameters that began the run (config.json in its folder)";
+    Err(diagnostic.help(match want {
+        Want::State => format!("{same}, or take what fits with --partial"),
+        Want::Model => "take what fits with --partial".into(),
+    }))
 }
 
 /// Copies little-endian bytes of a safetensors file into a part of a buffer.

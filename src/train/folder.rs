@@ -20,6 +20,7 @@ impl Folder {
     pub fn open(path: &Path, config: &Value, kept: &[String]) -> Result<Folder, Diagnostic> {
         let make = || -> std::io::Result<Folder> {
             fs::create_dir_all(path.join("checkpoints"))?;
+            remove_halves(&path.join("checkpoints"));
             let text = serde_json::to_string_pretty(config).expect("plain data");
             write_whole(&path.join("config.json"), format!("{text}\n").as_bytes())?;
             let lines: String = kept.iter().map(|l| format!("{l}\n")).collect();
@@ -44,11 +45,39 @@ impl Folder {
     }
 
     pub fn flush(&mut self) -> Result<(), Diagnostic> {
-        self.metrics.flush().map_err(|e| unwritable(&self.path, e))
+        let mut write = || self.metrics.flush().and_then(|()| self.metrics.get_ref().sync_data());
+        write().map_err(|e| unwritable(&self.path, e))
     }
 
     pub fn checkpoint(&self, name: &str) -> PathBuf {
         self.path.join("checkpoints").join(format!("{name}.safetensors"))
+    }
+}
+
+/// Makes a folder with a `config.json`, for several runs together.
+pub fn describe(path: &Path, config: &Value) -> Result<(), Diagnostic> {
+    let text = serde_json::to_string_pretty(config).expect("plain data");
+    let made = fs::create_dir_all(path);
+    let made = made.and_then(|()| write_whole(&path.join("config.json"), format!("{text}\n").as_bytes()));
+    made.map_err(|e| unwritable(path, e))
+}
+
+/// Removes what a killed run left half written.
+fn remove_halves(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "partial")) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Removes all but the newest `count` checkpoints of `--save-every`.
+pub fn keep_last(path: &Path, count: usize) {
+    let entries = fs::read_dir(path.join("checkpoints")).into_iter().flatten().flatten();
+    let is_step = |p: &PathBuf| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("step-"));
+    let mut steps: Vec<PathBuf> = entries.map(|e| e.path()).filter(is_step).collect();
+    steps.sort();
+    for old in &steps[..steps.len().saturating_sub(count)] {
+        let _ = fs::remove_file(old);
     }
 }
 
@@ -78,12 +107,12 @@ pub fn fresh(root: &Path, name: &str) -> PathBuf {
     paths.find(|p| !p.exists()).expect("there is always a next number")
 }
 
-/// The newest run of this name that has a checkpoint.
+/// The newest run of this name.
 pub fn latest(root: &Path, name: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(root.join(name)).ok()?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
     paths.sort();
-    paths.into_iter().rev().find(|p| super::checkpoint::newest(p).is_some())
+    paths.into_iter().rev().find(|p| p.join("config.json").exists())
 }
 
 /// `2026-11-22 01:54 UTC`

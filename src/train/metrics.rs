@@ -1,5 +1,6 @@
 //! What a run reports: averages over an epoch, and the objects that logs are made of.
 
+use super::pass::Reported;
 use serde_json::{Map, Value, json};
 
 /// A logged result of a step.
@@ -40,6 +41,48 @@ pub struct Record {
     pub split: Split,
     /// `loss` first.
     pub values: Vec<(String, f64)>,
+    /// Reports that are more than one number, such as a confusion matrix.
+    pub tables: Vec<Table>,
+}
+
+/// A reported matrix (or vector, …), row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub values: Vec<f64>,
+}
+
+impl Table {
+    /// Nested lists.
+    fn to_json(&self) -> Value {
+        fn nested(shape: &[usize], values: &[f64]) -> Value {
+            match shape {
+                [] => number(values[0]),
+                [_, inner @ ..] => {
+                    let size = inner.iter().product::<usize>().max(1);
+                    Value::Array(values.chunks(size).map(|part| nested(inner, part)).collect())
+                }
+            }
+        }
+        nested(&self.shape, &self.values)
+    }
+
+    fn of_json(name: &str, value: &Value) -> Option<Table> {
+        fn collect(value: &Value, depth: usize, shape: &mut Vec<usize>, values: &mut Vec<f64>) -> Option<()> {
+            let Value::Array(items) = value else {
+                values.push(to_number(value)?);
+                return Some(());
+            };
+            if shape.len() == depth {
+                shape.push(items.len());
+            }
+            items.iter().try_for_each(|item| collect(item, depth + 1, shape, values))
+        }
+        let (mut shape, mut values) = (vec![], vec![]);
+        collect(value, 0, &mut shape, &mut values)?;
+        Some(Table { name: name.to_string(), shape, values })
+    }
 }
 
 impl Record {
@@ -55,12 +98,41 @@ impl Record {
         for (name, value) in &self.values {
             object.insert(name.clone(), number(*value));
         }
+        for table in &self.tables {
+            object.insert(table.name.clone(), table.to_json());
+        }
         Value::Object(object)
+    }
+
+    /// Takes in reports that were made at the end of a pass.
+    pub fn extend(&mut self, reports: Vec<Reported>) {
+        for Reported { name, shape, values } in reports {
+            match (shape.as_slice(), values.as_slice()) {
+                ([], [value]) => self.values.push((name, *value)),
+                _ => self.tables.push(Table { name, shape, values }),
+            }
+        }
+    }
+
+    /// A line of `metrics.jsonl`.
+    pub fn parse(line: &str) -> Option<Record> {
+        let Value::Object(object) = serde_json::from_str(line).ok()? else { return None };
+        let count = |name: &str| Some(object.get(name)?.as_u64()? as usize);
+        let split = [Split::Train, Split::Test, Split::Step].into_iter().find(|s| object["split"] == s.name())?;
+        let mut record = Record { step: count("step")?, epoch: count("epoch")?, split, values: vec![], tables: vec![] };
+        for (name, value) in object.iter().filter(|(name, _)| !matches!(name.as_str(), "step" | "epoch" | "split")) {
+            match value {
+                Value::Array(_) => record.tables.push(Table::of_json(name, value)?),
+                _ => record.values.push((name.clone(), to_number(value)?)),
+            }
+        }
+        Some(record)
     }
 
     /// Only the reported values.
     pub fn values_json(&self) -> Value {
-        Value::Object(self.values.iter().map(|(n, v)| (n.clone(), number(*v))).collect())
+        let values = self.values.iter().map(|(n, v)| (n.clone(), number(*v)));
+        Value::Object(values.chain(self.tables.iter().map(|t| (t.name.clone(), t.to_json()))).collect())
     }
 }
 
@@ -72,6 +144,19 @@ pub fn number(value: f64) -> Value {
         json!("NaN")
     } else {
         json!(if value > 0.0 { "inf" } else { "-inf" })
+    }
+}
+
+/// What [`number`] wrote.
+pub fn to_number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => match text.as_str() {
+            "NaN" => Some(f64::NAN),
+            "inf" => Some(f64::INFINITY),
+            "-inf" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        other => other.as_f64(),
     }
 }
 
@@ -111,7 +196,8 @@ impl Averages {
             let value = if observed.carried { *sum } else { *sum / self.rows };
             (observed.name.clone(), value)
         };
-        Record { step, epoch, split, values: self.observed.iter().zip(&self.sums).map(mean).collect() }
+        let values = self.observed.iter().zip(&self.sums).map(mean).collect();
+        Record { step, epoch, split, values, tables: vec![] }
     }
 
     /// The exact bits, for a checkpoint in the middle of an epoch.
@@ -144,8 +230,13 @@ mod tests {
         let mut averages = Averages::new(&observed);
         averages.add(3, |i| [1.0, 0.25][i]);
         averages.add(1, |i| [5.0, 0.5][i]);
-        let record = averages.record(2, 1, Split::Train);
+        let mut record = averages.record(2, 1, Split::Train);
         assert_eq!(record.to_json().to_string(), r#"{"step":2,"epoch":1,"split":"train","loss":2.0,"f1":0.5}"#);
+        record.tables.push(Table { name: "table".into(), shape: vec![2, 2], values: vec![1.0, 2.0, f64::NAN, 4.0] });
+        let line = record.to_json().to_string();
+        assert!(line.ends_with(r#""table":[[1.0,2.0],["NaN",4.0]]}"#), "{line}");
+        let again = Record::parse(&line).expect("a record");
+        assert_eq!((again.to_json().to_string(), &again.tables[0].shape), (line, &vec![2, 2]));
         let mut other = Averages::new(&observed);
         assert!(other.set_bits(&averages.to_bits()));
         assert_eq!(other, averages);

@@ -4,39 +4,49 @@
 //! * [`shuffle`] and [`batches`]: which rows come when, gathered ahead on a second thread
 //! * [`state`]: the buffers that steps read and update, and [`starts`], what is in them at first; [`stage`]: a compiled
 //!   graph bound to them
+//! * [`start`]: where a run begins: anew, or at a checkpoint; [`control`] and [`stopped`]: when it ends early, and why
+//! * [`evaluate`]: the test part; [`pass`]: reports that need all rows of a pass
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
-//! * [`run`]: the loop itself; [`compare`]: tables over several runs
+//! * [`run`]: the loop itself
 //!
 //! Results depend on the program, its data and the seed, never on time or on the number of threads: a run that is
 //! interrupted and resumed ends with the same bits as one that was not.
 
 pub mod batches;
 pub mod checkpoint;
-pub mod compare;
+pub mod control;
+mod evaluate;
 pub mod folder;
 pub mod load;
 pub mod metrics;
 pub mod nan;
 pub mod npy;
+pub mod pass;
 pub mod run;
 pub mod shuffle;
 pub mod stage;
+mod start;
 mod starts;
 pub mod state;
+mod stopped;
 #[cfg(test)]
 mod tests;
 
-use crate::data::{self, Dataset};
+use crate::data::{self, Dataset, Turn};
 use crate::diag::Diagnostic;
 use crate::ir::Graph;
 use crate::runtime::{Executable, Tensor};
 use crate::sema::program::Program;
 use metrics::Record;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use run::train;
+pub use start::layout;
+pub use stopped::is_rate;
 
 /// Makes graphs runnable: the code generator or the interpreter.
 pub trait Engine: Sync {
@@ -48,14 +58,36 @@ pub trait Rows: Sync {
     /// Writes a column's value of each of `rows` (of the test part if `test`, else of the training part) into `out`,
     /// whose first axis counts them.
     fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor);
+
+    /// As `gather` for rows of the training part, in a training batch of an epoch: what is random about a row is drawn.
+    fn draw(&self, _turn: Turn, column: &str, rows: &[u32], out: &mut Tensor) {
+        self.gather(false, column, rows, out);
+    }
+
+    /// Whether a row may differ from epoch to epoch.
+    fn varies(&self) -> bool {
+        false
+    }
 }
 
 impl Rows for Dataset {
     fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor) {
-        let index = self.schema().columns.iter().position(|c| c.name == column);
-        let index = index.expect("the checker binds columns of the schema only");
-        Dataset::gather(self, if test { data::Split::Test } else { data::Split::Train }, index, rows, out);
+        let split = if test { data::Split::Test } else { data::Split::Train };
+        Dataset::gather(self, split, column_of(self, column), rows, out);
     }
+
+    fn draw(&self, turn: Turn, column: &str, rows: &[u32], out: &mut Tensor) {
+        Dataset::draw(self, turn, column_of(self, column), rows, out);
+    }
+
+    fn varies(&self) -> bool {
+        Dataset::varies(self)
+    }
+}
+
+fn column_of(data: &Dataset, name: &str) -> usize {
+    let index = data.schema().columns.iter().position(|c| c.name == name);
+    index.expect("the checker binds columns of the schema only")
 }
 
 /// What the command line may change about a run.
@@ -75,6 +107,12 @@ pub struct TrainOptions {
     pub max_time: Option<Duration>,
     /// Continue from the newest checkpoint of `out`.
     pub resume: bool,
+    /// Begin with the model in this file.
+    pub weights: Option<PathBuf>,
+    /// Of a checkpoint of another model, take what fits.
+    pub partial: bool,
+    /// Set by Ctrl-C: the step under way is finished, and the state saved.
+    pub interrupt: Option<Arc<AtomicBool>>,
     /// Relative paths of `init = load(…)` are looked up here, in order.
     pub search: Vec<PathBuf>,
     /// What `config.json` repeats beside the settings: file text and command line values.
@@ -97,6 +135,8 @@ pub struct Summary {
     /// In the loop, without compilation; steps made in it (fewer than `steps` after a resume).
     pub training: Duration,
     pub steps_run: usize,
+    /// Why the run ended before its last epoch, though nothing went wrong.
+    pub stopped: Option<String>,
 }
 
 impl Summary {
@@ -154,13 +194,15 @@ pub struct Plan {
     pub steps: usize,
     pub done: usize,
     pub out: Option<PathBuf>,
+    /// What the user should know about the start: damaged checkpoints, tensors that were not loaded.
+    pub remarks: Vec<String>,
 }
 
 /// Listens to a run: progress bars, logs. Has no influence on it.
 pub trait Sink {
     fn start(&mut self, _program: &Program, _plan: &Plan) {}
     /// `step` steps are done.
-    fn progress(&mut self, _step: usize, _epoch: usize) {}
+    fn progress(&mut self, _step: usize, _epoch: usize, _loss: f64) {}
     fn epoch(&mut self, _plan: &Plan, _train: &Record, _test: Option<&Record>, _took: Duration) {}
     fn finish(&mut self, _summary: &Summary) {}
 }

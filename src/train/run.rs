@@ -4,25 +4,32 @@
 //! the end of an epoch, at checkpoints, and where a snapshot of the state is due.
 
 use super::batches::{Block, ColumnType, Feed, Gatherer, Layout};
-use super::checkpoint::{self, Progress};
+use super::checkpoint::{self, Progress, Want};
+use super::control::{self, Tracker};
+use super::evaluate::Evaluation;
 use super::folder::{self, Folder};
 use super::metrics::{Averages, Record, Split};
+use super::pass::{Finish, Gathered};
 use super::stage::{Stage, column_types};
+use super::start::{self, Start};
 use super::state::{State, result_tensors, unbound};
+use super::stopped;
 use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan};
-use crate::diag::{Diagnostic, error};
+use crate::diag::Diagnostic;
+use crate::ir::InputKind;
 use crate::report;
 use crate::runtime::Tensor;
-use crate::sema::program::Program;
-use serde_json::{Value, json};
+use crate::sema::program::{PLATEAUS, Program};
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// More epochs than this are logged and evaluated at equal distances only.
 const LOGGED_EPOCHS: usize = 1000;
 /// How often an epoch's end also writes `last.safetensors`, so that a killed run can be resumed.
 const AUTOSAVE: Duration = Duration::from_secs(30);
+/// The name of the checkpoint of the best state.
+const BEST: &str = "best";
 
 /// Trains a program. Everything that it writes goes into the folder of the options; what it does is told to the sink.
 pub fn train(
@@ -54,6 +61,16 @@ struct Snapshot {
     step: usize,
     progress: Progress,
     values: Vec<Tensor>,
+    gathered: Gathered,
+}
+
+/// The state with the best value of the objective.
+struct Best {
+    snapshot: Snapshot,
+    train: Option<Record>,
+    test: Option<Record>,
+    /// Its file is written.
+    saved: bool,
 }
 
 struct Trainer<'a> {
@@ -69,6 +86,11 @@ struct Trainer<'a> {
     /// The stage of a last batch with fewer rows, once there was one.
     partial: Option<Stage>,
     averages: Averages,
+    /// Rows of the epoch that reports of the whole epoch need.
+    gathered: Gathered,
+    finish: Finish,
+    tracker: Tracker,
+    best: Option<Best>,
     folder: Option<Folder>,
     /// The newest two, the older one first.
     snapshots: VecDeque<Snapshot>,
@@ -90,17 +112,8 @@ impl<'a> Trainer<'a> {
         options: &'a TrainOptions,
     ) -> Result<Trainer<'a>, Failure> {
         let started = Instant::now();
-        let resumed = resume_point(options)?;
-        let seed = match (&resumed, options.seed) {
-            (Some((path, progress)), Some(seed)) if progress.seed != seed => {
-                let why = format!("the run began with seed {}", progress.seed);
-                let what = error("E0501", format!("cannot resume from '{}' with seed {seed}", path.display()));
-                return Err(what.note(why).help("leave out --seed").into());
-            }
-            (Some((_, progress)), _) => progress.seed,
-            (None, seed) => seed.unwrap_or(program.settings.seed),
-        };
-        let layout = layout_of(program, seed)?;
+        let Start { resumed, seed, mut remarks } = start::find(program, options)?;
+        let layout = start::layout(program, data, seed)?;
         let (steps_per_epoch, batch) = (layout.batches(), layout.batch);
 
         let clock = Instant::now();
@@ -110,30 +123,36 @@ impl<'a> Trainer<'a> {
         let full = Stage::new(program, &graph, engine, &state, &columns, batch)?;
         let compile = clock.elapsed();
         load::apply(program, &options.search, &mut state)?;
-
-        let mut averages = Averages::new(&full.observed);
-        if let Some((path, progress)) = &resumed {
-            if (progress.batch, progress.rows) != (layout.batch, layout.rows) {
-                let was = format!("it was written with batches of {} from {} rows", progress.batch, progress.rows);
-                let is = format!("this run has batches of {} from {} rows", layout.batch, layout.rows);
-                let what = error("E0501", format!("cannot resume from '{}'", path.display()));
-                return Err(what.note(was).note(is).into());
-            }
-            state.step = checkpoint::restore(path, program, &mut state, &mut averages)?.step;
+        if let (Some(path), None) = (&options.weights, &resumed) {
+            let left = checkpoint::restore(path, program, state.buffers_mut(), Want::Model, options.partial)?;
+            remarks.extend(left.into_iter().map(|what| format!("not loaded: {what}")));
         }
-        let (epochs, steps) = extent(program, options, steps_per_epoch);
-        let plan = Plan { seed, batch, epochs, steps_per_epoch, steps, done: state.step, out: options.out.clone() };
+        let mut averages = Averages::new(&full.observed);
+        let (mut gathered, mut tracker) = (Gathered::default(), Tracker::default());
+        if let Some((path, progress)) = &resumed {
+            start::same_batches(path, progress, &layout)?;
+            let left = checkpoint::restore(path, program, state.buffers_mut(), Want::State, options.partial)?;
+            remarks.extend(left.into_iter().map(|what| format!("not loaded: {what}")));
+            start::same_reports(path, progress, &mut averages, options.partial)?;
+            gathered.set_tensors(&checkpoint::gathered(path)?);
+            (state.step, tracker) = (progress.step, progress.tracker.clone());
+        }
+        let (epochs, steps) = start::extent(program, options, steps_per_epoch);
+        let done = state.step;
+        let plan = Plan { seed, batch, epochs, steps_per_epoch, steps, done, out: options.out.clone(), remarks };
+        let mut kept = vec![];
         let folder = match &options.out {
             Some(path) => {
                 report::ended::begin(path);
-                let kept = folder::lines_until(path, state.step, steps_per_epoch);
-                let kept = if resumed.is_some() { kept } else { vec![] };
-                Some(Folder::open(path, &config(program, &plan, options), &kept)?)
+                if resumed.is_some() {
+                    kept = folder::lines_until(path, state.step, steps_per_epoch);
+                }
+                Some(Folder::open(path, &start::config(program, &plan, options), &kept)?)
             }
             None => None,
         };
         let bytes: usize = program.buffers.iter().map(|b| b.ty.bytes()).sum();
-        Ok(Trainer {
+        let mut trainer = Trainer {
             program,
             engine,
             data,
@@ -145,6 +164,10 @@ impl<'a> Trainer<'a> {
             full,
             partial: None,
             averages,
+            gathered,
+            finish: Finish::default(),
+            tracker,
+            best: None,
             folder,
             snapshots: VecDeque::new(),
             snapshot_every: snapshot_distance(bytes),
@@ -155,7 +178,44 @@ impl<'a> Trainer<'a> {
             last_train: None,
             last_test: None,
             last_losses: VecDeque::new(),
-        })
+        };
+        trainer.set_plateaus();
+        trainer.remember(&kept)?;
+        Ok(trainer)
+    }
+
+    /// What the log and the file of the best state know of the part of the run that is over.
+    fn remember(&mut self, kept: &[String]) -> Result<(), Diagnostic> {
+        let last = |split: Split, until: usize| {
+            kept.iter().rev().filter_map(|l| Record::parse(l)).find(|r| r.split == split && r.step <= until)
+        };
+        let (step, best_step) = (self.state.step, self.tracker.best_step);
+        (self.last_train, self.last_test) = (last(Split::Train, step), last(Split::Test, step));
+        let Some(folder) = self.folder.as_ref().filter(|_| self.keeps_best() && self.tracker.best().is_some()) else {
+            return Ok(());
+        };
+        let path = folder.checkpoint(BEST);
+        // A file of a later step is of the part of the run that was lost: it comes again.
+        if let Some(progress) = checkpoint::progress_of(&path).filter(|p| p.step == best_step) {
+            let mut values = self.state.buffers().to_vec();
+            checkpoint::restore(&path, self.program, &mut values, Want::State, false)?;
+            let snapshot = Snapshot { step: best_step, progress, values, gathered: Gathered::default() };
+            let (train, test) = (last(Split::Train, best_step), last(Split::Test, best_step));
+            self.best = Some(Best { snapshot, train, test, saved: true });
+        }
+        Ok(())
+    }
+
+    fn keeps_best(&self) -> bool {
+        let control = &self.program.settings.control;
+        control.keep_best || control.patience.is_some() && control.restore_best
+    }
+
+    /// Shows the count of plateaus to the schedules that read it.
+    fn set_plateaus(&mut self) {
+        if let Some(slot) = self.state.slot(&InputKind::Hyper, PLATEAUS) {
+            self.state.slots[slot].f64s_mut()[0] = self.tracker.plateaus as f64;
+        }
     }
 
     /// The epoch of the next step, from 1.
@@ -168,11 +228,12 @@ impl<'a> Trainer<'a> {
         let mut supply = Supply::default();
         let mut epoch_started = Instant::now();
         let mut saved = Instant::now();
-        while self.state.step < self.plan.steps {
+        while self.state.step < self.plan.steps && !self.tracker.is_over(&self.program.settings.control) {
             let per_epoch = self.plan.steps_per_epoch;
             if self.state.step.is_multiple_of(per_epoch) {
                 self.state.reset_metrics();
                 self.averages.clear();
+                self.gathered.clear();
             }
             self.snapshot_if_due();
             self.prepare_partial()?;
@@ -188,15 +249,8 @@ impl<'a> Trainer<'a> {
                 self.log_step(epoch)?;
             }
             if last || (step.is_multiple_of(per_epoch) && self.logs_epoch(epoch)) {
-                let record = self.averages.record(step, epoch, Split::Train);
-                let test = self.evaluate(epoch)?;
-                self.log(&record)?;
-                if let Some(test) = &test {
-                    self.log(test)?;
-                }
-                sink.epoch(&self.plan, &record, test.as_ref(), epoch_started.elapsed());
+                self.end_epoch(epoch, epoch_started.elapsed(), sink)?;
                 epoch_started = Instant::now();
-                (self.last_train, self.last_test) = (Some(record), test);
                 if saved.elapsed() > AUTOSAVE && !last {
                     self.save("last")?;
                     saved = Instant::now();
@@ -204,22 +258,100 @@ impl<'a> Trainer<'a> {
             }
             if marked {
                 self.save(&format!("step-{step:08}"))?;
+                if let (Some(count), Some(out)) = (self.program.settings.control.keep_last, &self.plan.out) {
+                    folder::keep_last(out, count);
+                }
             }
-            if let Some(limit) = self.options.max_time
-                && self.started.elapsed() > limit
-                && !last
-            {
+            if !last && let Some(reason) = self.reason_to_stop() {
                 self.save("last")?;
-                return Err(self.out_of_time(limit));
+                return Err(reason);
             }
         }
         if self.last_test.is_none() {
             // Nothing was left to train (a finished run was resumed, or no step was asked for).
             self.last_test = self.evaluate(self.plan.epochs)?;
         }
+        let made = self.state.step;
+        let stopped = self.finish_early()?;
         self.save("final")?;
         self.save_weights()?;
-        Ok(self.summary(loop_time))
+        Ok(self.summary(loop_time, made, stopped))
+    }
+
+    /// Logs the averages of an epoch, evaluates, and judges the outcome.
+    fn end_epoch(&mut self, epoch: usize, took: Duration, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let step = self.state.step;
+        let mut record = self.averages.record(step, epoch, Split::Train);
+        let is_partial = self.rows_of(step) != self.full.rows;
+        let stage = if is_partial { self.partial.as_ref().expect("it ran") } else { &self.full };
+        record.tables = stage.tables();
+        record.extend(self.finish.reports(self.program, self.engine, &self.gathered, &self.state)?);
+        let test = self.evaluate(epoch)?;
+        self.log(&record)?;
+        if let Some(test) = &test {
+            self.log(test)?;
+        }
+        sink.epoch(&self.plan, &record, test.as_ref(), took);
+        let control = &self.program.settings.control;
+        if let Some(value) = control::objective(control, &record, test.as_ref()) {
+            let better = self.tracker.judge(control, value, step, epoch);
+            self.set_plateaus();
+            if better && self.keeps_best() {
+                self.keep_as_best(&record, test.as_ref());
+            }
+        }
+        (self.last_train, self.last_test) = (Some(record), test);
+        Ok(())
+    }
+
+    /// Ctrl-C, or the clock.
+    fn reason_to_stop(&self) -> Option<Failure> {
+        if self.interrupted() {
+            return Some(stopped::interrupted(&self.plan, self.state.step));
+        }
+        let limit = self.options.max_time.filter(|limit| self.started.elapsed() > *limit)?;
+        Some(stopped::out_of_time(&self.plan, self.state.step, limit))
+    }
+
+    fn interrupted(&self) -> bool {
+        self.options.interrupt.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    fn keep_as_best(&mut self, train: &Record, test: Option<&Record>) {
+        let progress = self.progress();
+        let mut values = match self.best.take() {
+            Some(best) => best.snapshot.values,
+            None => self.state.buffers().to_vec(),
+        };
+        for (to, from) in values.iter_mut().zip(self.state.buffers()) {
+            super::state::copy(from, to);
+        }
+        let snapshot = Snapshot { step: self.state.step, progress, values, gathered: Gathered::default() };
+        self.best = Some(Best { snapshot, train: Some(train.clone()), test: test.cloned(), saved: false });
+    }
+
+    /// With `patience`, the last state is saved to be resumed, and the best one becomes the run's result.
+    fn finish_early(&mut self) -> Result<Option<String>, Failure> {
+        let control = &self.program.settings.control;
+        let mut story = self.tracker.is_over(control).then(|| stopped::early(&self.tracker, control));
+        let restore = control.patience.is_some() && control.restore_best;
+        if restore && self.best.as_ref().is_some_and(|best| best.snapshot.step != self.state.step) {
+            self.save("last")?;
+            let best = self.best.take().expect("looked at just now");
+            for (to, from) in self.state.buffers_mut().iter_mut().zip(&best.snapshot.values) {
+                super::state::copy(from, to);
+            }
+            self.state.step = best.snapshot.step;
+            self.tracker = best.snapshot.progress.tracker.clone();
+            self.gathered.clear();
+            (self.last_train, self.last_test) = (best.train, best.test);
+            let epoch = self.tracker.best_epoch;
+            story = Some(match story {
+                Some(story) => format!("{story}, whose state is the result"),
+                None => format!("the result is the state of epoch {epoch}: {} was best there", control.objective),
+            });
+        }
+        Ok(story)
     }
 
     /// Makes steps until something else is to be done.
@@ -229,6 +361,7 @@ impl<'a> Trainer<'a> {
         let epoch = self.epoch();
         let constant = self.layout.is_constant();
         let until = self.options.max_time.map(|limit| self.started + limit);
+        let interrupt = self.options.interrupt.clone();
         self.state.set_clocks(first);
         let before = self.options.check_nan.then(|| self.state.slots.clone());
         let is_partial = self.rows_of(first) != self.full.rows;
@@ -240,6 +373,7 @@ impl<'a> Trainer<'a> {
         let rows = stage.rows;
         let losses = stage.observed.iter().filter(|o| o.is_loss).count();
         let (averages, recent, first_step) = (&mut self.averages, &mut self.last_losses, &mut self.first_step);
+        let gathered = &mut self.gathered;
         let (started, per_epoch) = (self.started, self.plan.steps_per_epoch);
         let mut step = first;
         let mut diverged = false;
@@ -248,16 +382,19 @@ impl<'a> Trainer<'a> {
             if per_epoch == 1 {
                 // Several epochs of one step each may lie in a segment; the last one is reported.
                 averages.clear();
+                gathered.clear();
             }
             averages.add(rows, |index| results.value(index));
+            results.gather(gathered);
             if recent.len() == 5 {
                 recent.pop_front();
             }
             recent.push_back(results.value(0));
             diverged = (0..losses).any(|index| !results.value(index).is_finite());
-            sink.progress(step, epoch);
+            sink.progress(step, epoch, results.value(0));
             let done = step + 1 - first;
-            if diverged || done == count || until.is_some_and(|end| Instant::now() > end) {
+            let interrupted = interrupt.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+            if diverged || done == count || interrupted || until.is_some_and(|end| Instant::now() > end) {
                 return false;
             }
             step += 1;
@@ -340,9 +477,9 @@ impl<'a> Trainer<'a> {
         self.state.set_clocks(self.state.step);
         let training = self.state.save_metrics();
         self.state.reset_metrics();
-        let averages = evaluation.run(self.data, &mut self.state);
+        let record = evaluation.run(self.program, self.engine, self.data, &mut self.state, epoch)?;
         self.state.restore_metrics(&training);
-        Ok(Some(averages.record(self.state.step, epoch, Split::Test)))
+        Ok(Some(record))
     }
 
     fn log(&mut self, record: &Record) -> Result<(), Diagnostic> {
@@ -355,12 +492,13 @@ impl<'a> Trainer<'a> {
         let is_partial = self.rows_of(step) != self.full.rows;
         let stage = if is_partial { self.partial.as_ref().expect("it ran") } else { &self.full };
         let values = stage.observed.iter().enumerate().map(|(i, o)| (o.name.clone(), stage.value(i))).collect();
-        let record = Record { step, epoch, split: Split::Step, values };
+        let record = Record { step, epoch, split: Split::Step, values, tables: vec![] };
         self.log(&record)
     }
 
     fn progress(&self) -> Progress {
         Progress {
+            schema: checkpoint::SCHEMA,
             program: self.program.name.clone(),
             step: self.state.step,
             epoch: self.state.step.div_ceil(self.plan.steps_per_epoch),
@@ -368,6 +506,8 @@ impl<'a> Trainer<'a> {
             batch: self.layout.batch,
             rows: self.layout.rows,
             sums: self.averages.to_bits(),
+            columns: start::columns(self.program),
+            tracker: self.tracker.clone(),
         }
     }
 
@@ -375,7 +515,15 @@ impl<'a> Trainer<'a> {
         let progress = self.progress();
         let Some(folder) = &mut self.folder else { return Ok(()) };
         folder.flush()?;
-        checkpoint::save(&folder.checkpoint(name), &self.program.buffers, self.state.buffers(), &progress)
+        let buffers = &self.program.buffers;
+        // The best state goes first: every checkpoint can count on it.
+        if let Some(best) = self.best.as_mut().filter(|best| !best.saved) {
+            checkpoint::save(&folder.checkpoint(BEST), buffers, &best.snapshot.values, &best.snapshot.progress, &[])?;
+            best.saved = true;
+        }
+        let in_epoch = !self.state.step.is_multiple_of(self.plan.steps_per_epoch);
+        let rows = if in_epoch { self.gathered.tensors() } else { vec![] };
+        checkpoint::save(&folder.checkpoint(name), buffers, self.state.buffers(), &progress, &rows)
     }
 
     /// Writes the parameters that evaluation uses, where they are not those of the checkpoint (`eval theta = …`).
@@ -408,42 +556,21 @@ impl<'a> Trainer<'a> {
         for (to, from) in values.iter_mut().zip(self.state.buffers()) {
             super::state::copy(from, to);
         }
-        self.snapshots.push_back(Snapshot { step: self.state.step, progress: self.progress(), values });
+        let (step, progress, gathered) = (self.state.step, self.progress(), self.gathered.clone());
+        self.snapshots.push_back(Snapshot { step, progress, values, gathered });
     }
 
     /// Saves the newest state that is known to give a finite loss, and says what happened.
     fn diverged(&mut self) -> Failure {
         let step = self.state.step;
-        let loss = self.last_losses.back().copied().unwrap_or(f64::NAN);
-        let title = format!("training diverged: the loss is {} at step {step} (epoch {})", show(loss), {
-            step.div_ceil(self.plan.steps_per_epoch)
-        });
-        let mut diagnostic = error("E0601", title);
-        let before: Vec<String> = self.last_losses.iter().rev().skip(1).rev().map(|l| show(*l)).collect();
-        if !before.is_empty() {
-            diagnostic = diagnostic.note(format!("losses of the steps before: {}", before.join(", ")));
-        }
-        let rates: Vec<_> = self.program.hypers.iter().filter(|h| is_rate(&h.name)).collect();
-        for rate in &rates {
-            diagnostic = diagnostic.note(format!("{} = {}", rate.name, readable(rate.value)));
-        }
+        let mut diagnostic =
+            stopped::diverged(self.program, step, step.div_ceil(self.plan.steps_per_epoch), &self.last_losses);
         match self.save_last_good(step) {
             Ok(Some(note)) => diagnostic = diagnostic.note(note),
             Ok(None) => {}
             Err(problem) => diagnostic = diagnostic.note(problem.title),
         }
-        let mend = match rates.first() {
-            // A name with a dot is inside an optimizer, where --set does not reach.
-            Some(rate) if rate.name.contains('.') => {
-                format!("try a smaller learning rate, such as {}", readable(rate.value / 10.0))
-            }
-            Some(rate) => {
-                format!("try a smaller learning rate, as in --set {}={}", rate.name, readable(rate.value / 10.0))
-            }
-            None => "try a smaller learning rate".into(),
-        };
-        let rest = "clip the gradients, or look for the first NaN with --check-nan";
-        Failure::Training(Box::new(diagnostic.help(format!("{mend}; or {rest}"))))
+        Failure::Training(Box::new(diagnostic))
     }
 
     fn save_last_good(&mut self, bad_step: usize) -> Result<Option<String>, Diagnostic> {
@@ -453,19 +580,8 @@ impl<'a> Trainer<'a> {
         let good = self.snapshots.iter().rev().find(|s| s.step + 1 < bad_step);
         let Some(good) = good else { return Ok(None) };
         let path = folder.checkpoint("last-good");
-        checkpoint::save(&path, &self.program.buffers, &good.values, &good.progress)?;
+        checkpoint::save(&path, &self.program.buffers, &good.values, &good.progress, &good.gathered.tensors())?;
         Ok(Some(format!("the state after step {} is in '{}'", good.step, path.display())))
-    }
-
-    fn out_of_time(&self, limit: Duration) -> Failure {
-        let (step, steps) = (self.state.step, self.plan.steps);
-        let seconds = limit.as_secs_f64();
-        let stopped = error("E0602", format!("stopped by --max-time {seconds} after step {step} of {steps}"));
-        let stopped = match &self.plan.out {
-            Some(out) => stopped.help(format!("--resume {} continues from there", out.display())),
-            None => stopped,
-        };
-        Failure::Training(Box::new(stopped))
     }
 
     /// Looks for values that are not finite after a step, and for the operation that made the first one.
@@ -489,19 +605,20 @@ impl<'a> Trainer<'a> {
         report::ended::write(&folder, ended);
     }
 
-    fn summary(&self, training: Duration) -> Summary {
+    fn summary(&self, training: Duration, made: usize, stopped: Option<String>) -> Summary {
         Summary {
             name: self.program.name.clone(),
             seed: self.plan.seed,
-            steps: self.state.step,
-            epochs: self.state.step.div_ceil(self.plan.steps_per_epoch),
+            steps: made,
+            epochs: made.div_ceil(self.plan.steps_per_epoch),
             train: self.last_train.clone(),
             test: self.last_test.clone(),
             out: self.plan.out.clone(),
             first_step: self.first_step.unwrap_or_default(),
             compile: self.compile,
             training,
-            steps_run: self.state.step - self.plan.done,
+            steps_run: made - self.plan.done,
+            stopped,
         }
     }
 }
@@ -528,136 +645,7 @@ impl Supply {
     }
 }
 
-/// Loss and reports over the test part, compiled once for full batches and once for the rest.
-struct Evaluation {
-    layout: Layout,
-    columns: Vec<ColumnType>,
-    full: Stage,
-    partial: Option<Stage>,
-    /// A single batch stays in its stage.
-    gathered: bool,
-}
-
-impl Evaluation {
-    fn new(program: &Program, engine: &dyn Engine, state: &State, batch: usize) -> Result<Evaluation, Failure> {
-        let rows = program.schema.test_rows;
-        let layout = Layout { rows, batch: batch.min(rows), seed: 0, shuffle: false };
-        let graph = program.graphs.eval(layout.batch)?;
-        let columns = column_types(program, &graph, layout.batch)?;
-        let full = Stage::new(program, &graph, engine, state, &columns, layout.batch)?;
-        let rest = layout.rows_of(layout.batches() - 1);
-        let partial = if rest == layout.batch {
-            None
-        } else {
-            Some(Stage::new(program, &program.graphs.eval(rest)?, engine, state, &columns, rest)?)
-        };
-        Ok(Evaluation { layout, columns, full, partial, gathered: false })
-    }
-
-    fn run(&mut self, data: &dyn Rows, state: &mut State) -> Averages {
-        let mut averages = Averages::new(&self.full.observed);
-        let order: Vec<u32> = self.layout.order(1);
-        for index in 0..self.layout.batches() {
-            let rows = self.layout.rows_of(index);
-            let from = index * self.layout.batch;
-            let partial = self.partial.as_mut().filter(|p| p.rows == rows);
-            let stage = partial.unwrap_or(&mut self.full);
-            if !self.gathered {
-                for (column, tensor) in self.columns.iter().zip(&mut stage.batch) {
-                    data.gather(true, &column.name, &order[from..from + rows], tensor);
-                }
-            }
-            stage.run(state);
-            averages.add(rows, |i| stage.value(i));
-        }
-        self.gathered = self.layout.is_constant();
-        averages
-    }
-}
-
-fn layout_of(program: &Program, seed: u64) -> Result<Layout, Failure> {
-    let rows = program.schema.train_rows;
-    let shuffle = program.settings.shuffle;
-    match program.settings.batch {
-        _ if rows == 0 => Err(error("E0303", "there is no row to train on").into()),
-        None => Ok(Layout { rows, batch: rows, seed, shuffle: false }),
-        Some(batch) if batch > rows => {
-            let what =
-                error("E0303", format!("a batch of {batch} is larger than the {rows} rows of the training part"));
-            Err(what.help(format!("use 'batch = {rows}' or less")).into())
-        }
-        Some(batch) => Ok(Layout { rows, batch: batch.max(1), seed, shuffle }),
-    }
-}
-
-/// Epochs and steps of the whole run.
-fn extent(program: &Program, options: &TrainOptions, per_epoch: usize) -> (usize, usize) {
-    let settings = &program.settings;
-    let steps = match (options.steps, options.epochs) {
-        (Some(steps), Some(epochs)) => steps.min(epochs.saturating_mul(per_epoch)),
-        (Some(steps), None) => steps,
-        (None, Some(epochs)) => epochs.saturating_mul(per_epoch),
-        (None, None) => {
-            let all = settings.epochs.saturating_mul(per_epoch);
-            settings.steps.map_or(all, |steps| steps.min(all))
-        }
-    };
-    (steps.div_ceil(per_epoch), steps)
-}
-
-fn resume_point(options: &TrainOptions) -> Result<Option<(PathBuf, Progress)>, Failure> {
-    if !options.resume {
-        return Ok(None);
-    }
-    let folder = options.out.clone().unwrap_or_default();
-    let found = checkpoint::newest(&folder);
-    let nothing = || error("E0502", format!("there is no checkpoint to resume from in '{}'", folder.display()));
-    found.map(Some).ok_or_else(|| nothing().into())
-}
-
-/// Everything that is needed to repeat the run.
-fn config(program: &Program, plan: &Plan, options: &TrainOptions) -> Value {
-    let hypers: serde_json::Map<_, _> =
-        program.hypers.iter().map(|h| (h.name.clone(), super::metrics::number(h.value))).collect();
-    let mut config = json!({
-        "program": program.name,
-        "seed": plan.seed,
-        "batch": plan.batch,
-        "epochs": plan.epochs,
-        "steps": plan.steps,
-        "shuffle": program.settings.shuffle,
-        "train_rows": program.schema.train_rows,
-        "test_rows": program.schema.test_rows,
-        "hypers": hypers,
-        "versions": { "optc": env!("CARGO_PKG_VERSION") },
-        "model": report::describe::model(program),
-    });
-    for (key, value) in &options.config {
-        config[key] = value.clone();
-    }
-    config
-}
-
 /// Steps between two snapshots: copies shall cost less than a hundredth of the steps, and no large memory.
 fn snapshot_distance(bytes: usize) -> usize {
     if bytes > 64 << 20 { usize::MAX } else { (bytes / 4096).clamp(25, 100) }
-}
-
-fn is_rate(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    matches!(last, "lr" | "rate" | "learning_rate" | "eta" | "η" | "α" | "peak")
-}
-
-/// A rate as a user would write it: `0.001`, `1e-5`, `1e30`; rounded where a division left a tail.
-fn readable(value: f64) -> String {
-    let rounded: f64 = format!("{value:.6e}").parse().unwrap_or(value);
-    let small = rounded != 0.0 && !(1e-4..1e6).contains(&rounded.abs());
-    if small { format!("{rounded:e}") } else { format!("{rounded}") }
-}
-
-fn show(value: f64) -> String {
-    match super::metrics::number(value) {
-        Value::String(text) => text,
-        _ => format!("{value:.4e}"),
-    }
 }

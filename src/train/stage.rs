@@ -1,7 +1,8 @@
 //! A compiled graph (training step or evaluation) for one number of rows, bound to the state's tensors.
 
 use super::batches::ColumnType;
-use super::metrics::Observed;
+use super::metrics::{Observed, Table};
+use super::pass::Gathered;
 use super::state::{State, internal, result_tensors, unbound};
 use super::{Engine, Failure};
 use crate::ir::{DType, Graph, InputKind, OutputKind, Type};
@@ -18,6 +19,10 @@ pub struct Stage {
     /// The results that are logged: losses first.
     pub observed: Vec<Observed>,
     sources: Vec<usize>,
+    /// Results that are more than a number: their names.
+    tables: Vec<(usize, String)>,
+    /// Results whose rows are kept until the end of the pass.
+    gathers: Vec<(usize, String)>,
     pub rows: usize,
 }
 
@@ -46,10 +51,15 @@ impl Stage {
         }
         let results = result_tensors(graph);
         let outputs = graph.outputs.iter().filter(|o| !matches!(o.kind, OutputKind::Update(_))).enumerate();
-        let mut logged = Vec::new();
+        let (mut logged, mut tables, mut gathers) = (Vec::new(), Vec::new(), Vec::new());
         for (index, output) in outputs {
-            if graph.ty(output.node).elements() != 1 {
-                return Err(internal(format!("'{}' is {}, not a scalar", output.name, graph.ty(output.node))));
+            if output.kind == OutputKind::Rows {
+                gathers.push((index, output.name.clone()));
+                continue;
+            }
+            if !graph.shape(output.node).is_empty() {
+                tables.push((index, output.name.clone()));
+                continue;
             }
             let report = program.reports.iter().find(|r| r.name == output.name);
             let is_loss = output.kind == OutputKind::Value;
@@ -59,7 +69,8 @@ impl Stage {
         logged.sort_by_key(|(index, o)| (!o.is_loss, *index));
         let (sources, observed) = logged.into_iter().unzip();
         let batch = columns.iter().map(|c| c.tensor(rows)).collect();
-        Ok(Stage { executable: engine.compile(graph)?, inputs, batch, results, observed, sources, rows })
+        let executable = engine.compile(graph)?;
+        Ok(Stage { executable, inputs, batch, results, observed, sources, tables, gathers, rows })
     }
 
     /// Runs once on [`Stage::batch`].
@@ -77,7 +88,7 @@ impl Stage {
         let mut between = Between { refs, batch, clocks: clocks.map(find) };
         loop {
             self.executable.run(&mut between.refs, &mut self.results);
-            let results = Results { tensors: &self.results, sources: &self.sources };
+            let results = Results { tensors: &self.results, sources: &self.sources, gathers: &self.gathers };
             if !next(&mut between, &results) {
                 return;
             }
@@ -87,6 +98,20 @@ impl Stage {
     /// The graph's inputs, in order, out of a state's slots and a batch.
     pub fn bind<'t>(&self, slots: &'t mut [Tensor], batch: &'t mut [Tensor]) -> Vec<&'t mut Tensor> {
         bind(&self.inputs, slots, batch)
+    }
+
+    /// Keeps the rows of the last run that a report of the whole pass needs.
+    pub fn gather(&self, into: &mut Gathered) {
+        Results { tensors: &self.results, sources: &self.sources, gathers: &self.gathers }.gather(into);
+    }
+
+    /// The reports of the last run that are more than a number.
+    pub fn tables(&self) -> Vec<Table> {
+        let table = |(index, name): &(usize, String)| {
+            let tensor = &self.results[*index];
+            Table { name: name.clone(), shape: tensor.ty().shape.clone(), values: tensor.to_f64s() }
+        };
+        self.tables.iter().map(table).collect()
     }
 
     /// The logged value of this index, after a run.
@@ -132,9 +157,17 @@ impl Between<'_> {
 pub struct Results<'a> {
     tensors: &'a [Tensor],
     sources: &'a [usize],
+    gathers: &'a [(usize, String)],
 }
 
 impl Results<'_> {
+    /// Keeps the rows that a report of the whole pass needs.
+    pub fn gather(&self, into: &mut Gathered) {
+        for (column, (index, name)) in self.gathers.iter().enumerate() {
+            into.push(column, name, &self.tensors[*index]);
+        }
+    }
+
     pub fn value(&self, index: usize) -> f64 {
         scalar(&self.tensors[self.sources[index]])
     }

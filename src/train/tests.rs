@@ -7,7 +7,7 @@ use crate::diag::Diagnostic;
 use crate::interp::Interpreter;
 use crate::ir::build::Builder;
 use crate::ir::{DType, Graph, InputKind, NodeId, OutputKind, ReduceKind, Type};
-use crate::sema::program::{BufferInfo, GraphSource, Hyper, Load, Program, Report, Role, Settings, View};
+use crate::sema::program::{BufferInfo, Control, GraphSource, Hyper, Load, Program, Report, Role, Settings, View};
 use crate::source::Span;
 use safetensors::SafeTensors;
 use std::path::Path;
@@ -144,7 +144,7 @@ fn program(rows: usize, batch: Option<usize>, epochs: usize) -> Program {
     let report = |name: &str, carried, train_only| Report { name: name.into(), carried, train_only };
     Program {
         name: "linear".into(),
-        settings: Settings { batch, epochs, steps: None, seed: 7, shuffle: true },
+        settings: Settings { batch, epochs, steps: None, seed: 7, shuffle: true, control: Control::default() },
         schema: Schema { columns: vec![column("x", &[2]), column("y", &[])], train_rows: rows, test_rows: 5 },
         columns: vec!["x".into(), "y".into()],
         buffers: vec![

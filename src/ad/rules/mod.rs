@@ -3,10 +3,14 @@
 //! Derivatives at the points where a function has none are those written in [`crate::ir::op`]: ties of maxima and minima are split
 //! evenly, `abs` has 0 at 0. `pow` has derivative 0 in the exponent where the base is not positive.
 
+mod attention;
 mod elementwise;
 mod linear;
 mod reduce;
+mod scan;
+mod scan_sums;
 mod segment;
+mod window;
 
 use crate::diag::{self, Diagnostic};
 use crate::ir::build::Builder;
@@ -65,6 +69,11 @@ pub fn vjp(b: &mut Builder, id: NodeId, node: &Node, ct: NodeId, needs: &[bool])
         Op::Dot { lhs_batch, rhs_batch, lhs_contract, rhs_contract } => {
             Ok(linear::dot(b, &rule, [lhs_batch, rhs_batch], [lhs_contract, rhs_contract]))
         }
+        Op::Conv { part, window, groups } => Ok(window::conv(b, &rule, *part, window, *groups)),
+        Op::Pool { kind, window } => Ok(window::pool(b, &rule, *kind, window)),
+
+        Op::Attention(of) => attention::attention(b, &rule, *of),
+        Op::AttentionGrad { of, joint } => attention::gradient(b, &rule, *of, *joint),
 
         Op::Reduce { kind, axes } => one(reduce::reduce(b, &rule, *kind, axes)),
         Op::Cumulative { kind: ReduceKind::Sum, axis, reverse } => {
@@ -81,6 +90,8 @@ pub fn vjp(b: &mut Builder, id: NodeId, node: &Node, ct: NodeId, needs: &[bool])
             let op = Op::SegmentReduce { kind: ReduceKind::Sum, offsets: offsets.clone() };
             one(b.push(op, &[ct], Default::default()))
         }
+
+        Op::Scan(scan) => scan::scan(b, &rule, scan),
 
         // Without float operands or results, or flat: the sweep never asks.
         Op::Input(_)

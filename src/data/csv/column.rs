@@ -31,6 +31,8 @@ pub enum Kind {
     /// A vector of all fields except those given.
     Except,
     Label,
+    /// Fields kept as text, joined by a space.
+    Text,
 }
 
 /// What one column argument says.
@@ -73,12 +75,21 @@ impl ColumnSpec {
                 }
                 (Kind::Label, args.get("column").and_then(|arg| field(&arg.value)).map(|f| vec![f]))
             }
+            Value::Call(call) if call.name == "text" => {
+                let args = Args::new(call, &["columns"])?;
+                let fields = match args.get("columns").map(|arg| &arg.value) {
+                    Some(Value::List(items)) => list(items).filter(|fields| !fields.is_empty()),
+                    Some(one) => field(one).map(|f| vec![f]),
+                    None => None,
+                };
+                (Kind::Text, fields)
+            }
             one => (Kind::Scalar, field(one).map(|f| vec![f])),
         };
         let Some(fields) = fields else {
             let diagnostic = bad(arg, format!("'{name}' does not say which fields it takes"), format!("this is {}", describe(&arg.value)))
                 .help(format!(
-                    "write {name} = \"a\" (a number), {name} = [\"a\", \"b\"] (a vector), {name} = except([\"a\"]) (all others) or {name} = label(\"a\") (classes)"
+                    "write {name} = \"a\" (a number), {name} = [\"a\", \"b\"] (a vector), {name} = except([\"a\"]) (all others), {name} = label(\"a\") (classes) or {name} = text(\"a\") (text, for tokenize)"
                 ));
             return Err(vec![diagnostic.maybe_help(suggest(name, OPTIONS.iter().copied()))]);
         };
@@ -148,17 +159,24 @@ pub struct Builder {
     pub width: Option<usize>,
     numbers: Vec<f64>,
     codes: Vec<i32>,
+    texts: Vec<String>,
     classes: IndexMap<String, i32>,
 }
 
 impl Builder {
     pub fn new(spec: ColumnSpec) -> Builder {
         let classes = spec.classes.iter().flatten().cloned().zip(0..).collect();
-        Builder { spec, width: None, numbers: vec![], codes: vec![], classes }
+        Builder { spec, width: None, numbers: vec![], codes: vec![], texts: vec![], classes }
     }
 
     /// Adds one row, whose fields for this column are at the given positions.
     pub fn push(&mut self, row: &::csv::StringRecord, fields: &[usize], format: &Format) -> Result<(), Problem> {
+        if self.spec.kind == Kind::Text {
+            // A text without words is no missing value.
+            let texts: Vec<&str> = fields.iter().filter_map(|field| row.get(*field)).collect();
+            self.texts.push(texts.join(" "));
+            return Ok(());
+        }
         for field in fields {
             let text = row.get(*field).unwrap_or("");
             let missing = format.is_missing(text);
@@ -208,6 +226,9 @@ impl Builder {
 
     pub fn finish(mut self) -> Stored {
         let name = &self.spec.name;
+        if self.spec.kind == Kind::Text {
+            return Stored::new(name, false, vec![], None, Values::Text(self.texts));
+        }
         if self.spec.kind != Kind::Label {
             let shape = if self.spec.kind == Kind::Scalar { vec![] } else { vec![self.width.unwrap_or(0)] };
             let missing = self.numbers.iter().any(|v| v.is_nan());

@@ -8,10 +8,10 @@ use super::table::Table;
 use super::{Context, files};
 use crate::diag::{Diagnostic, error};
 use crate::source::Span;
-use column::{Builder, ColumnSpec, Field};
+use column::{Builder, ColumnSpec, Field, Kind};
 use std::path::Path;
 
-const OPTIONS: &[&str] = &["file", "header", "delimiter", "missing", "na", "test"];
+const OPTIONS: &[&str] = &["file", "header", "delimiter", "missing", "na", "quotes", "test"];
 
 /// As many wrong cells are reported at once.
 const MOST_ERRORS: usize = 5;
@@ -42,6 +42,8 @@ pub fn load(call: &Call, context: &Context) -> Fallible<Table> {
 struct Format {
     header: bool,
     delimiter: u8,
+    /// A field may stand in quotes.
+    quotes: bool,
     missing: Missing,
     /// Texts that stand for a missing value.
     na: Vec<String>,
@@ -88,7 +90,7 @@ impl Format {
         let header =
             args.bool("header", specs.iter().any(|spec| spec.fields.iter().any(|f| matches!(f, Field::Name(_)))))?;
         let na = args.strings("na")?.unwrap_or_else(|| ["", "NA", "NaN", "nan"].map(String::from).to_vec());
-        Ok(Format { header, delimiter, missing, na })
+        Ok(Format { header, delimiter, quotes: args.bool("quotes", true)?, missing, na })
     }
 
     fn is_missing(&self, text: &str) -> bool {
@@ -104,6 +106,7 @@ fn read_into(columns: &mut [Builder], path: &Path, span: Span, format: &Format) 
         .has_headers(false)
         .flexible(true)
         .delimiter(format.delimiter)
+        .quoting(format.quotes)
         .trim(::csv::Trim::All)
         .from_reader(text);
     let mut errors: Vec<Diagnostic> = vec![];
@@ -160,8 +163,9 @@ fn read_into(columns: &mut [Builder], path: &Path, span: Span, format: &Format) 
             let title = format!("a row of '{}' has {} fields instead of {width}", path.display(), row.len());
             errors.push(error("E0406", title).at(span, "ragged row").note(place(None, &header)));
         } else {
-            let used = || fields.iter().flatten();
-            if matches!(format.missing, Missing::Drop) && used().any(|i| format.is_missing(&row[*i])) {
+            let missing = |fields: &[usize]| fields.iter().any(|i| format.is_missing(&row[*i]));
+            let lacks = |(column, fields): (&Builder, &Vec<usize>)| column.spec.kind != Kind::Text && missing(fields);
+            if matches!(format.missing, Missing::Drop) && columns.iter().zip(fields).any(lacks) {
                 continue;
             }
             for (column, fields) in columns.iter_mut().zip(fields) {

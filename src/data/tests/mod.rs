@@ -6,6 +6,7 @@ mod reference;
 mod steps;
 mod synthetic;
 mod tables;
+mod text;
 
 use super::spec::{Arg, Call, Pipeline, Value};
 use super::{Context, Dataset, Split};

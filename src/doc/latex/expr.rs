@@ -1,7 +1,7 @@
 //! Expressions as LaTeX: fractions for quotients, roots, norms and brackets where the paper has them.
 
 use super::scope::{Scope, is_about_shape};
-use crate::syntax::ast::{Arg, BinOp, Block, Expr, ExprKind, IndexItem, StmtKind, UnOp};
+use crate::syntax::ast::{Arg, BinOp, Block, Expr, ExprKind, Ident, IndexItem, StmtKind, UnOp};
 
 /// How tightly a piece of LaTeX holds together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +70,14 @@ fn of(e: &Expr, scope: &Scope) -> Piece {
         ExprKind::Index(x, items) => index(x, items, scope),
         ExprKind::Field(x, name) => atom(format!("{}.\\mathrm{{{}}}", latex(x, scope), escaped(&name.name))),
         ExprKind::If(cond, then, otherwise) => choice(cond, then, otherwise.as_ref(), scope),
+        // What the body gives at each step.
+        ExprKind::Scan(scan) => {
+            let each =
+                |(name, xs): &(Ident, Expr)| format!("{} \\in {}", name_of(&name.name, scope).text, latex(xs, scope));
+            let items: Vec<String> = scan.items.iter().map(each).collect();
+            let value = value(&scan.body).map_or_else(|| "\\cdots".into(), |e| latex(e, scope));
+            atom(format!("\\left[{value}\\right]_{{{}}}", items.join(",\\, ")))
+        }
         ExprKind::Range(a, b) => piece(format!("{}, \\dots, {} - 1", latex(a, scope), latex(b, scope)), Binds::Choice),
     }
 }

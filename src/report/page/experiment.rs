@@ -155,14 +155,15 @@ pub fn sweep(trials: &Trials, title: &str) -> String {
             let percent = w.share * 100.0;
             let bar =
                 format!("<div class=\"bar\"><i style=\"width:{percent:.1}%\"></i><span>{percent:.0} %</span></div>");
-            vec![Cell::Code(w.name.clone()), Cell::Html(bar), Cell::Text(w.hint.clone())]
+            vec![Cell::Code(w.name.clone()), Cell::Html(bar), Cell::Text(w.best.clone())]
         });
-        let headers = ["setting", "share of the ranking that it explains", "where it is best"].map(String::from);
+        let headers =
+            ["setting", "share of the ranking that it explains", "in the best quarter of the trials"].map(String::from);
         out += &format!("<h3>What mattered</h3>{}", table(&headers, &rows.collect::<Vec<_>>()));
     }
-    let mut headers = vec![">trial".to_string()];
+    let mut headers = vec!["trial".to_string()];
     headers.extend(trials.names().iter().map(|n| format!(">{n}")));
-    headers.extend([format!(">{}", trials.metric), "status".into()]);
+    headers.extend([format!(">{}", trials.metric), ">epochs".into(), "state".into()]);
     let ranking = trials.ranking();
     let rest = (0..trials.all.len()).filter(|k| !ranking.contains(k));
     let rows: Vec<Vec<Cell>> = ranking
@@ -171,15 +172,12 @@ pub fn sweep(trials: &Trials, title: &str) -> String {
         .chain(rest)
         .map(|k| {
             let trial = &trials.all[k];
-            let number = if trial.folder.is_empty() {
-                Cell::Number(trial.number.to_string())
-            } else {
-                Cell::Html(format!("<a href=\"{}/report.html\">{}</a>", escape(&trial.folder), trial.number))
-            };
+            let number = Cell::Html(format!("<a href=\"{}/report.html\">{}</a>", trial.folder(), trial.number));
             let mut row = vec![number];
             row.extend(trials.names().iter().map(|n| Cell::Number(setting(trial, n).map_or("-".into(), show))));
             let value = trial.value.map_or("-".into(), short);
             row.push(if ranking.first() == Some(&k) { Cell::Best(value) } else { Cell::Number(value) });
+            row.push(Cell::Number(trial.epochs.to_string()));
             row.push(Cell::Html(badge(&trial.status)));
             row
         })

@@ -3,7 +3,8 @@
 use super::models::numbers;
 use crate::ir::build::Builder;
 use crate::ir::op::Hint;
-use crate::ir::{ArgKind, Binary, Compare, DType, Graph, InputKind, NodeId, Op, OutputKind, ReduceKind, Type, Unary};
+use crate::ir::{ArgKind, Binary, Compare, ConvPart, DType, Graph, InputKind, NodeId, Op, OutputKind, PoolKind};
+use crate::ir::{ReduceKind, Type, Unary, Window};
 use crate::source::Span;
 use std::sync::Arc;
 
@@ -51,7 +52,7 @@ fn operation(b: &mut Builder, dice: &mut Dice, floats: &[NodeId], x: NodeId, ind
     let same: Vec<NodeId> = floats.iter().copied().filter(|f| *b.graph.shape(*f) == shape).collect();
     let y = same[dice.roll(same.len())];
     let axes = |dice: &mut Dice| -> Vec<usize> { (0..rank).filter(|_| dice.roll(2) == 0).collect() };
-    match dice.roll(22) {
+    match dice.roll(24) {
         0 => b.unary(Unary::Tanh, x),
         1 => b.unary(Unary::Abs, x),
         2 | 3 => {
@@ -131,11 +132,50 @@ fn operation(b: &mut Builder, dice: &mut Dice, floats: &[NodeId], x: NodeId, ind
             let sum = b.sub(x, wide);
             b.unary(Unary::Tanh, sum)
         }
+        22 | 23 if rank == 3 || rank == 4 => {
+            let made = windows(b, dice, x);
+            b.unary(Unary::Tanh, made)
+        }
         _ => {
             let positions = if rank > 0 { b.iota(DType::F32, &shape, dice.roll(rank)) } else { x };
             let scale = b.full_like(0.01, x);
             let positions = b.mul(positions, scale);
             b.add(x, positions)
         }
+    }
+}
+
+/// A part of a convolution, or a pooling, over the axes between the first and the last.
+fn windows(b: &mut Builder, dice: &mut Dice, x: NodeId) -> NodeId {
+    let shape = b.graph.shape(x).clone();
+    let axes = shape.len() - 2;
+    let sizes: Vec<usize> = (0..axes).map(|k| 1 + dice.roll(shape[k + 1])).collect();
+    let mut each = |most: usize| (0..axes).map(|_| dice.roll(most)).collect::<Vec<_>>();
+    let (low, high, stride) = (each(2), each(3), each(2).iter().map(|s| s + 1).collect());
+    let window = Window { size: sizes.clone(), stride, low, high, dilation: vec![1; axes] };
+    if dice.roll(2) == 0 {
+        let kinds = [PoolKind::Sum, PoolKind::Max, PoolKind::Pick];
+        let kind = kinds[dice.roll(3)];
+        let args = if kind == PoolKind::Pick { vec![x, x] } else { vec![x] };
+        let made = b.pool(kind, &window, &args, &[]);
+        let transposed = if kind == PoolKind::Sum { PoolKind::Spread } else { PoolKind::Scatter };
+        return match (dice.roll(2), transposed) {
+            (0, _) => made,
+            (_, PoolKind::Spread) => b.pool(transposed, &window, &[made], &shape),
+            _ => b.pool(transposed, &window, &[x, made], &shape),
+        };
+    }
+    // The first axis becomes the channels out.
+    let mut turn: Vec<usize> = (1..shape.len()).collect();
+    turn.push(0);
+    let turned = b.transpose(x, turn);
+    let mut limit = sizes;
+    limit.extend([shape[axes + 1], shape[0]]);
+    let kernel = b.slice(turned, vec![0; shape.len()], limit, vec![1; shape.len()]);
+    let made = b.conv(ConvPart::Result, &window, 1, [x, kernel], &[]);
+    match dice.roll(3) {
+        0 => made,
+        1 => b.conv(ConvPart::Image, &window, 1, [made, kernel], &shape),
+        _ => b.conv(ConvPart::Kernel, &window, 1, [x, made], &[]),
     }
 }

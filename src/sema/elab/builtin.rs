@@ -20,6 +20,13 @@ pub struct Taker {
     span: Span,
 }
 
+impl Taker {
+    /// The name of the argument that is taken next.
+    pub(super) fn next_name(&self) -> &'static str {
+        self.names[self.next]
+    }
+}
+
 impl Elab<'_> {
     /// Pairs the arguments with the primitive's parameter names.
     pub fn take(
@@ -60,12 +67,12 @@ impl Elab<'_> {
         Ok(Taker { builtin, args: bound, names, next: 0, span })
     }
 
-    fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
+    pub fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
         taker.next += 1;
         taker.args[taker.next - 1].take()
     }
 
-    fn required(&mut self, taker: &mut Taker) -> R<Operand> {
+    pub fn required(&mut self, taker: &mut Taker) -> R<Operand> {
         match self.optional(taker) {
             Some(Argument { value: Value::Poison, .. }) => Err(Failed::Reported),
             Some(arg) => Ok(Operand { value: arg.value, span: arg.span }),
@@ -86,13 +93,13 @@ impl Elab<'_> {
         Ok((self.to_tensor(x.value, dtype, x.span)?, x.span))
     }
 
-    fn required_ints(&mut self, taker: &mut Taker) -> R<(Vec<i64>, Span)> {
+    pub fn required_ints(&mut self, taker: &mut Taker) -> R<(Vec<i64>, Span)> {
         let x = self.required(taker)?;
         let ints = self.int_list(&x)?;
         Ok((ints, x.span))
     }
 
-    fn int_list(&mut self, x: &Operand) -> R<Vec<i64>> {
+    pub(super) fn int_list(&mut self, x: &Operand) -> R<Vec<i64>> {
         let one = |v: &Value| match v {
             Value::Int(v) => Some(*v),
             Value::Float(v) if v.fract() == 0.0 && v.abs() < 9e15 => Some(*v as i64),
@@ -122,7 +129,7 @@ impl Elab<'_> {
         sizes.filter(fits).ok_or_else(|| self.fail(error("E0203", format!("{ints:?} is not a shape")).at(at, "here")))
     }
 
-    fn flag(&mut self, taker: &mut Taker) -> R<bool> {
+    pub fn flag(&mut self, taker: &mut Taker) -> R<bool> {
         match self.optional(taker) {
             None => Ok(false),
             Some(Argument { value: Value::Bool(b), .. }) => Ok(b),
@@ -202,9 +209,13 @@ impl Elab<'_> {
                 self.select(c, x, y, span)
             }
             Builtin::Reduce(kind) => self.reduce(b, kind, args, span),
+            Builtin::AllRows => self.all_rows(args, span),
             Builtin::GroupReduce(_) | Builtin::GroupMean | Builtin::GroupNorm => self.group_reduce(b, args, span),
             Builtin::GradAt | Builtin::LossAt | Builtin::Hvp => self.second_order(b, args, span),
+            Builtin::Grad => self.grad(args, span),
+            Builtin::Einsum => self.einsum(args, span),
             Builtin::Decompose(kind) => self.decompose(b, kind, args, span),
+            Builtin::Attention => self.attention(args, span),
             Builtin::Arg(kind) => self.arg_reduce(b, kind, args, span),
             Builtin::Cumulative(kind) => {
                 let mut t = self.take(b, args, &["x", "axis", "reverse"], span)?;
@@ -243,6 +254,8 @@ impl Elab<'_> {
                 let axis = self.one_axis(axis, rank, Some(0), span)?;
                 self.push(Op::ScatterAdd { axis }, &[x, index, u], span)
             }
+            Builtin::Conv { transposed } => self.conv(b, transposed, args, span),
+            Builtin::Window(kind) => self.window(b, kind, args, span),
             Builtin::Reshape => self.reshape(args, span),
             Builtin::Transpose => self.transpose(args, span),
             Builtin::Broadcast => {
@@ -292,6 +305,11 @@ impl Elab<'_> {
                 Ok(if b == Builtin::Rank { Value::Int(shape.len() as i64) } else { Value::shape(&shape) })
             }
             Builtin::Size => self.size(args, span),
+            Builtin::IsInt => {
+                let mut t = self.take(b, args, &["x"], span)?;
+                let (x, _) = self.required_tensor(&mut t)?;
+                Ok(Value::Bool(self.graph.dtype(x.node) == DType::I32))
+            }
             Builtin::RandomUnit => {
                 let mut t = self.take(b, args, &["shape"], span)?;
                 let (shape, layout) = match self.own_shape(&mut t) {
@@ -300,7 +318,8 @@ impl Elab<'_> {
                 };
                 let stream = self.random_stream();
                 let mut key = |name| self.shared_input(name, DType::I32, InputKind::Random, span);
-                let keys = [key("key0"), key("key1"), key("step")];
+                let mut keys = [key("key0"), key("key1"), key("step")];
+                keys[0] = self.key_of_step(keys[0], span);
                 let float = self.float;
                 let mut build = self.build(span);
                 let hint = Hint { dtype: None, shape: Some(shape) };
@@ -374,7 +393,7 @@ impl Elab<'_> {
         }
     }
 
-    fn push(&mut self, op: Op, args: &[Tensor], span: Span) -> R<Value> {
+    pub fn push(&mut self, op: Op, args: &[Tensor], span: Span) -> R<Value> {
         let nodes: Vec<_> = args.iter().map(|t| t.node).collect();
         let name = op.name();
         match self.graph.try_push(op, &nodes, Hint::default(), span) {

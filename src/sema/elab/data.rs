@@ -1,11 +1,12 @@
 //! `data` items to plain pipelines: the data module knows the sources and steps, not the syntax tree.
 
 use super::{Elab, R};
-use crate::data::spec::{Arg as SpecArg, Call, Pipeline, Value as SpecValue};
+use crate::data::spec::{Arg as SpecArg, Call, Column, Pipeline, Schema, Value as SpecValue};
 use crate::diag::{error, suggest};
 use crate::sema::value::Value;
 use crate::source::Span;
-use crate::syntax::ast::{Arg, Expr, ExprKind, Train, UnOp};
+use crate::syntax::ast::{Arg, Expr, ExprKind, Ident, Train, UnOp};
+use std::rc::Rc;
 
 impl Elab<'_> {
     /// The pipeline that a train item's `on` names, or spells out.
@@ -107,6 +108,51 @@ impl Elab<'_> {
             error("E0407", "not a value for a data source")
                 .at(at, "expected a number, a string, a list or a column's name"),
         )
+    }
+}
+
+/// What a train item may ask about its data, beside the columns.
+const DATA_FACTS: [&str; 2] = ["rows", "test_rows"];
+/// What it may ask about a column.
+const COLUMN_FACTS: [&str; 2] = ["classes", "shape"];
+
+impl Elab<'_> {
+    /// `corpus.text`, `corpus.rows`: columns first.
+    pub fn data_field(&mut self, schema: Rc<Schema>, name: &Ident) -> R<Value> {
+        if let Some(index) = schema.columns.iter().position(|c| c.name == name.name) {
+            return Ok(Value::Column(schema, index));
+        }
+        match name.name.as_str() {
+            "rows" => Ok(Value::Int(schema.train_rows as i64)),
+            "test_rows" => Ok(Value::Int(schema.test_rows as i64)),
+            other => {
+                let known: Vec<&str> = schema.columns.iter().map(|c| c.name.as_str()).chain(DATA_FACTS).collect();
+                Err(self.fail(
+                    error("E0302", format!("the data has no column '{other}'"))
+                        .at(name.span, "not a column")
+                        .maybe_help(suggest(other, known.iter().copied()))
+                        .note(format!("known here: {}", known.join(", "))),
+                ))
+            }
+        }
+    }
+
+    /// `corpus.text.classes`: a number that is known when the program is compiled.
+    pub fn column_field(&mut self, column: &Column, name: &Ident) -> R<Value> {
+        match (name.name.as_str(), column.classes) {
+            ("classes", Some(classes)) => Ok(Value::Int(classes as i64)),
+            ("classes", None) => {
+                let title = format!("the column '{}' has no classes", column.name);
+                Err(self.fail(error("E0302", title).at(name.span, "only labels and tokens have classes")))
+            }
+            ("shape", _) => Ok(Value::shape(&column.shape)),
+            (other, _) => Err(self.fail(
+                error("E0302", format!("a column has no '{other}'"))
+                    .at(name.span, "not known about a column")
+                    .maybe_help(suggest(other, COLUMN_FACTS))
+                    .note(format!("known about a column: {}", COLUMN_FACTS.join(", "))),
+            )),
+        }
     }
 }
 

@@ -338,6 +338,14 @@ impl Elab<'_> {
         }
     }
 
+    /// The sizes of a local list of sizes (`let sizes = shape(x)[1:]`), which stands for as many axes in a declaration.
+    fn dim_list(&self, expr: &Expr) -> Option<Vec<usize>> {
+        let ExprKind::Name(name) = &expr.kind else { return None };
+        let Some(Value::List(items)) = self.local(name) else { return None };
+        let size = |v: &Value| if let Value::Int(v) = v { usize::try_from(*v).ok() } else { None };
+        items.iter().map(size).collect()
+    }
+
     /// The shape that a declared type stands for, every dimension known (`param`, `state`, results).
     pub fn shape_named(&mut self, dims: &[DimExpr]) -> R<Vec<usize>> {
         let mut shape = vec![];
@@ -351,7 +359,10 @@ impl Elab<'_> {
                         ));
                     }
                 },
-                DimExpr::Size(expr) => shape.push(self.dim_size(expr)?),
+                DimExpr::Size(expr) => match self.dim_list(expr) {
+                    Some(sizes) => shape.extend(sizes),
+                    None => shape.push(self.dim_size(expr)?),
+                },
             }
         }
         let elements = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| *n <= MAX_SIZE);

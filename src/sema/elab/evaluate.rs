@@ -68,6 +68,7 @@ impl Elab<'_> {
         };
         steps.iter_mut().for_each(|step| moved(&mut step.loss));
         self.reports.iter_mut().for_each(|(_, node)| moved(node));
+        self.pass.columns.iter_mut().for_each(|column| moved(&mut column.batch));
         for slot in self.states.values_mut().filter(|s| s.owner != StateOwner::Optimizer) {
             moved(&mut slot.current.node);
         }

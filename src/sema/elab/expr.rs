@@ -1,18 +1,27 @@
 //! Expressions.
 
 use super::ops::Operand;
-use super::{Elab, Failed, R};
+use super::{Elab, Failed, FrameKind, R};
 use crate::diag::{error, suggest};
 use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
 use crate::sema::library;
 use crate::sema::modules::Global;
+use crate::sema::program::PLATEAUS;
 use crate::sema::value::{Axes, Tensor, Value};
 use crate::source::Span;
-use crate::syntax::ast::{BinOp, Block, Expr, ExprKind, Ident};
+use crate::syntax::ast::{BinOp, Block, DefKind, Expr, ExprKind, Ident};
 use std::rc::Rc;
 
 impl Elab<'_> {
     pub fn expr(&mut self, expr: &Expr) -> R<Value> {
+        let value = self.value_of(expr);
+        if let Ok(value) = &value {
+            self.note(expr.span, value);
+        }
+        value
+    }
+
+    fn value_of(&mut self, expr: &Expr) -> R<Value> {
         match &expr.kind {
             ExprKind::Int(v) => Ok(Value::Int(*v)),
             ExprKind::Float(v) => Ok(Value::Float(*v)),
@@ -34,6 +43,7 @@ impl Elab<'_> {
             }
             ExprKind::Field(base, name) => self.field(base, name, expr.span),
             ExprKind::If(cond, then, otherwise) => self.if_value(cond, then, otherwise.as_ref(), expr.span),
+            ExprKind::Scan(scan) => self.scan(scan, expr.span),
             ExprKind::Range(a, b) => {
                 let (a, b) = (self.static_int(a)?, self.static_int(b)?);
                 Ok(Value::Range(a, b))
@@ -89,6 +99,11 @@ impl Elab<'_> {
             // Weights are [in, out]; those of convolutions [height, width, in, out].
             "in" => return Ok(Value::Axes(Axes::ButLast)),
             "out" => return Ok(Value::Int(-1)),
+            // How often the objective stood still; nothing has yet where a schedule is looked at by itself.
+            "plateaus" if self.in_update() => {
+                return Ok(Value::Tensor(self.hyper_input(PLATEAUS, 0.0, span)));
+            }
+            "plateaus" if self.frame().kind == FrameKind::Def(DefKind::Schedule) => return Ok(Value::Float(0.0)),
             "loss" if self.in_update() => {
                 if let Some(objective) = &self.rule.objective {
                     return Ok(Value::Tensor(Tensor::plain(objective.loss)));
@@ -139,7 +154,7 @@ impl Elab<'_> {
                 None => Err(self.fail(
                     error("E0201", format!("there is no reduction 'all.{}'", name.name))
                         .at(name.span, "unknown")
-                        .note("over all tensors: all.sum, all.mean, all.max, all.min, all.norm"),
+                        .note("over all tensors: all.sum, all.mean, all.max, all.min, all.norm; in a metric: all.rows"),
                 )),
             },
             Value::Instance(instance) => {
@@ -147,6 +162,8 @@ impl Elab<'_> {
                 Ok(Value::Part(format!("{path}.{}", name.name).into()))
             }
             Value::Part(path) => Ok(Value::Part(format!("{path}.{}", name.name).into())),
+            Value::Data(schema) => self.data_field(schema, name),
+            Value::Column(schema, index) => self.column_field(&schema.columns[index], name),
             other => {
                 let found = self.type_text(&other);
                 Err(self.fail(

@@ -12,6 +12,7 @@ use crate::source::Span;
 impl Elab<'_> {
     fn only_in_rules(&mut self, b: Builtin, span: Span) -> R<()> {
         if self.in_update() {
+            self.not_in_scan(&format!("'{}'", b.name()), span)?;
             return Ok(());
         }
         Err(self.fail(

@@ -6,21 +6,29 @@
 //! all independent errors of a file appear in one run.
 
 pub mod apply;
+mod attention;
 mod builtin;
 mod data;
 mod dims;
+mod einsum;
 mod evaluate;
 mod expect;
 mod expr;
+mod gradient;
 mod group;
 mod index;
 pub mod ops;
 mod optimizer;
+mod pass;
+mod ranges;
 mod rule;
+mod scan;
+mod scan_body;
 mod state;
 mod stmt;
 mod train;
 mod update;
+mod window;
 
 use super::modules::{DefId, ModuleId, Modules};
 use super::value::{Instance, Layout, Tensor, Value};
@@ -36,7 +44,7 @@ use std::sync::Arc;
 
 pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
-pub use train::{BuildOptions, TrainSource, program};
+pub use train::{BuildOptions, TrainSource, objective_name, program, program_recorded};
 pub use update::{GRADIENT, update_program};
 
 /// Why an expression has no value.
@@ -172,6 +180,8 @@ pub struct Elab<'a> {
     pub loads: Vec<super::program::Load>,
     pub layers: Vec<super::program::LayerRow>,
     pub reports: Vec<(super::program::Report, NodeId)>,
+    /// What metrics keep until the end of the pass.
+    pub pass: pass::Context,
     /// Set while an optimizer's rule runs once for a whole group.
     pub flat: Option<FlatGroup>,
     /// Set while a rule runs for one tensor: its shape, and what tells its states apart (`/net.fc.w`).
@@ -195,8 +205,12 @@ pub struct Elab<'a> {
     /// What the first loss or metric compares: prediction and target.
     pub compared: Option<(NodeId, NodeId)>,
     pub steps: Vec<train::Minimized>,
+    /// The step counters of the scans around, the outermost first.
+    pub scans: Vec<NodeId>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
+    /// Where the types of expressions are written down, if they are.
+    pub record: Option<super::record::Shared>,
 }
 
 /// Calls deeper than this are a recursion that does not end: definitions are instantiated, not called.
@@ -218,6 +232,7 @@ impl<'a> Elab<'a> {
             loads: vec![],
             layers: vec![],
             reports: vec![],
+            pass: pass::Context::default(),
             flat: None,
             update_shape: None,
             update_suffix: String::new(),
@@ -231,7 +246,9 @@ impl<'a> Elab<'a> {
             named_inputs: HashMap::new(),
             compared: None,
             steps: vec![],
+            scans: vec![],
             expectations: vec![],
+            record: None,
         }
     }
 

@@ -407,9 +407,20 @@ impl Elab<'_> {
         }
         let mut failed = false;
         for item in items {
-            match self.scalar_report(item) {
+            match self.reported_value(item) {
                 Ok(node) => {
-                    let carried = self.reads_metric_state(node);
+                    let carried = self.reads_metric_state(node) || self.needs_the_pass(node);
+                    if !carried && !self.graph.shape(node).is_empty() {
+                        let found = self.type_text(&Value::Tensor(Tensor::plain(node)));
+                        self.fail(
+                            error("E0203", "a reported value must be one number")
+                                .at(item.span, format!("this is {found}"))
+                                .note("a metric may report a table that it counts in a state")
+                                .help("reduce it: `mean(…)`"),
+                        );
+                        failed = true;
+                        continue;
+                    }
                     let name = self.report_name(item, "");
                     self.reports.push((Report { name, carried, train_only: false }, node));
                 }
@@ -436,17 +447,10 @@ impl Elab<'_> {
         false
     }
 
-    fn scalar_report(&mut self, item: &Expr) -> R<NodeId> {
+    fn reported_value(&mut self, item: &Expr) -> R<NodeId> {
         let value = self.expr(item)?;
         let t = self.to_tensor(value, Some(self.float), item.span)?;
-        if !self.shape_of(t)?.is_empty() {
-            let found = self.type_text(&Value::Tensor(t));
-            return Err(self.fail(
-                error("E0203", "a reported value must be one number")
-                    .at(item.span, format!("this is {found}"))
-                    .help("reduce it: `mean(…)`"),
-            ));
-        }
+        self.shape_of(t)?;
         Ok(t.node)
     }
 

@@ -63,9 +63,21 @@ impl Elab<'_> {
             StmtKind::Expr(e) => self.expr(e),
             StmtKind::If { cond, then, otherwise } => self.if_statement(cond, then, otherwise.as_ref(), stmt.span),
             StmtKind::For { var, range, body } => self.for_loop(var, range, body),
-            StmtKind::Minimize(m) => self.minimize(m, stmt.span),
-            StmtKind::Report(items) => self.report(items),
-            StmtKind::Observe(items) => self.observe(items),
+            StmtKind::Minimize(m) => {
+                self.not_in_scan("'minimize'", stmt.span)?;
+                self.minimize(m, stmt.span)
+            }
+            StmtKind::Report(items) => {
+                self.not_in_scan("'report'", stmt.span)?;
+                self.report(items)
+            }
+            StmtKind::Observe(items) => {
+                self.not_in_scan("'observe'", stmt.span)?;
+                self.observe(items)
+            }
+            StmtKind::Expect { .. } if !self.scans.is_empty() => {
+                self.not_in_scan("'expect'", stmt.span).map(|()| Value::Unit)
+            }
             StmtKind::Expect { value, near, within } => self.expect(value, near.as_ref(), within.as_ref(), stmt.span),
             StmtKind::Eval { target, value } => self.eval_statement(target, value, stmt.span),
         }
@@ -297,6 +309,8 @@ impl Elab<'_> {
         let module = self.modules.main_id();
         let frame = self.new_frame(module, FrameKind::Eval, format!("the start of '{path}'"), path.to_string());
         self.frames.push(frame);
+        // A starting value is not one of the steps'.
+        let scans = std::mem::take(&mut self.scans);
         let value = match init {
             Value::Def(_) | Value::Instance(_) => {
                 let arg = Argument { name: None, value: Value::shape(&ty.shape), span };
@@ -310,6 +324,7 @@ impl Elab<'_> {
             let node = self.fit_state(t, like, path, span)?;
             Ok(Tensor::plain(node))
         });
+        self.scans = scans;
         self.frames.pop();
         result
     }

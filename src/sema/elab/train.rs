@@ -6,11 +6,13 @@ use crate::diag::{Diagnostic, error, suggest};
 use crate::ir::build::Builder;
 use crate::ir::{DType, Graph, InputKind, NodeId, Op, OutputKind, Type};
 use crate::sema::modules::Modules;
-use crate::sema::program::{BufferInfo, GraphSource, Hyper, Program, Report, Role, Settings, View};
+use crate::sema::program::{BufferInfo, Control, GraphSource, Hyper, Objective, Program, Report, Role, Settings, View};
+use crate::sema::record::Shared;
 use crate::sema::value::{Layout, Value};
 use crate::source::{SourceMap, Span};
-use crate::syntax::ast::{Expr, Train};
+use crate::syntax::ast::{Expr, ExprKind, Train};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// One `minimize` of the step.
@@ -56,7 +58,19 @@ pub fn program(
     train: &Train,
     options: &BuildOptions,
 ) -> Result<(Program, Pipeline), Vec<Diagnostic>> {
+    program_recorded(modules, sources, train, options, None)
+}
+
+/// The same, and the types of all expressions that were met.
+pub fn program_recorded(
+    modules: &Arc<Modules>,
+    sources: &Arc<SourceMap>,
+    train: &Train,
+    options: &BuildOptions,
+    record: Option<Shared>,
+) -> Result<(Program, Pipeline), Vec<Diagnostic>> {
     let mut elab = Elab::new(modules, sources, options.float);
+    elab.record = record;
     elab.training = true;
     let mut lookup = |pipeline: &Pipeline| (options.schema)(pipeline);
     let frame = elab.train_frame(format!("train {}", train.name.name));
@@ -81,11 +95,17 @@ pub fn program(
         source.has_eval = true;
         source.build(rows, false)?;
     }
+    if !elab.pass.columns.is_empty() {
+        source.pass(rows)?;
+    }
     if elab.diags.iter().any(Diagnostic::is_error) {
         return Err(elab.diags);
     }
     let mut reports = vec![Report { name: "loss".into(), carried: false, train_only: false }];
     reports.extend(elab.reports.iter().map(|(r, _)| r.clone()));
+    if let Err(unknown) = known_objective(&head.settings.control.objective, &reports, train) {
+        return Err(vec![unknown]);
+    }
     let columns = train.step.as_ref().map(|s| s.inputs.iter().map(|i| i.name.clone()).collect()).unwrap_or_default();
     let program = Program {
         name: train.name.name.clone(),
@@ -101,6 +121,33 @@ pub fn program(
         graphs: Box::new(source),
     };
     Ok((program, head.pipeline))
+}
+
+/// The objective is a value that the training reports.
+fn known_objective(objective: &Objective, reports: &[Report], train: &Train) -> Result<(), Diagnostic> {
+    let names = || reports.iter().filter(|r| !(objective.test && r.train_only)).map(|r| r.name.as_str());
+    match &train.objective {
+        Some((_, expr)) if !names().any(|n| n == objective.name) => {
+            let what = error("E0307", format!("the training reports no '{}'", objective.name));
+            let listed = names().collect::<Vec<_>>().join(", ");
+            let near = suggest(&objective.name, names()).unwrap_or("add it to `report`".into());
+            Err(what.at(expr.span, "not reported").note(format!("reported values: {listed}")).help(near))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `test.loss` or `train.accuracy`: whether it is of the test part, and the name.
+pub fn objective_name(expr: &Expr) -> Result<(bool, &str), Diagnostic> {
+    if let ExprKind::Field(base, name) = &expr.kind
+        && let ExprKind::Name(split) = &base.kind
+        && let "test" | "train" = split.as_str()
+    {
+        return Ok((split == "test", &name.name));
+    }
+    Err(error("E0307", "an objective names a part of the data and a reported value")
+        .at(expr.span, "here")
+        .help("for example `minimizing test.loss`, or `maximizing test.accuracy`"))
 }
 
 /// What is known before the step is elaborated.
@@ -174,6 +221,20 @@ impl GraphSource for TrainSource {
         })
     }
 
+    fn pass(&self, rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        let mut elab = Elab::new(&self.modules, &self.sources, DType::F64);
+        elab.pass.rows = rows;
+        let frame = elab.train_frame(format!("train {}", self.train.name.name));
+        elab.frames.push(frame);
+        let mut known = |_: &Pipeline| Ok(self.schema.clone());
+        let head = elab.train_head(&self.train, &self.overrides, &mut known);
+        // The batch of the step matters as little as its float: what is reported depends on neither.
+        let graph = head
+            .and_then(|_| elab.step_body(&self.train, &self.schema, 1))
+            .and_then(|()| if elab.pass.columns.is_empty() { Ok(None) } else { elab.pass_graph().map(Some) });
+        graph.map_err(|_| elab.diags)
+    }
+
     fn weights(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
         if !self.has_eval {
             return Ok(None);
@@ -223,6 +284,10 @@ impl Elab<'_> {
                 return Err(super::Failed::Reported);
             }
         };
+        if self.local(&pipeline.name).is_none() {
+            self.define(&pipeline.name, Value::Data(Rc::new(schema.clone())));
+        }
+        self.note_columns(train, &schema);
         let settings = self.settings(train, &schema)?;
         for stmt in &train.lets {
             // A failed `let` poisons its name; the step is still checked.
@@ -231,9 +296,45 @@ impl Elab<'_> {
         Ok(Head { settings, schema, pipeline })
     }
 
+    fn note_columns(&self, train: &Train, schema: &Schema) {
+        let Some(record) = &self.record else { return };
+        let columns = schema.columns.iter().map(|c| {
+            let ty = Type::new(if c.is_float { self.float } else { DType::I32 }, c.shape.clone());
+            (c.name.clone(), self.ir_type_text(&ty))
+        });
+        record.borrow_mut().add_columns(train.name.span, columns.collect());
+    }
+
+    /// By default the loss: of the test rows, if there are some.
+    fn judged_by(&mut self, train: &Train, schema: &Schema) -> R<Objective> {
+        let Some((maximize, expr)) = &train.objective else {
+            return Ok(Objective { test: schema.test_rows > 0, ..Objective::default() });
+        };
+        let (test, name) = objective_name(expr).map_err(|d| self.fail(d))?;
+        if test && schema.test_rows == 0 {
+            let d =
+                error("E0307", "the data has no test part").at(expr.span, "judged by it").at(train.data.span, "here");
+            return Err(self.fail(d.help("add a step such as `split(test = 0.2)`, or use `train.…`")));
+        }
+        Ok(Objective { maximize: *maximize, test, name: name.to_string() })
+    }
+
     fn settings(&mut self, train: &Train, schema: &Schema) -> R<Settings> {
-        const KNOWN: &[&str] = &["batch", "epochs", "steps", "seed", "shuffle"];
-        let mut s = Settings { batch: Some(32), epochs: 1, steps: None, seed: 0, shuffle: true };
+        const KNOWN: &[&str] = &[
+            "batch",
+            "epochs",
+            "steps",
+            "seed",
+            "shuffle",
+            "patience",
+            "min_delta",
+            "restore_best",
+            "plateau",
+            "keep_best",
+            "keep_last",
+        ];
+        let control = Control { objective: self.judged_by(train, schema)?, ..Control::default() };
+        let mut s = Settings { batch: Some(32), epochs: 1, steps: None, seed: 0, shuffle: true, control };
         let mut epochs_given = false;
         for (name, expr) in &train.settings {
             let value = self.expr(expr)?;
@@ -255,9 +356,18 @@ impl Elab<'_> {
                 ("steps", Value::Int(n)) if n >= 0 => s.steps = Some(n as usize),
                 ("seed", Value::Int(n)) if n >= 0 => s.seed = n as u64,
                 ("shuffle", Value::Bool(b)) => s.shuffle = b,
+                ("patience", Value::Int(n)) if n > 0 => s.control.patience = Some(n as usize),
+                ("plateau", Value::Int(n)) if n > 0 => s.control.plateau = n as usize,
+                ("keep_last", Value::Int(n)) if n > 0 => s.control.keep_last = Some(n as usize),
+                ("keep_best", Value::Bool(b)) => s.control.keep_best = b,
+                ("restore_best", Value::Bool(b)) => s.control.restore_best = b,
+                ("min_delta", Value::Int(n)) if n >= 0 => s.control.min_delta = n as f64,
+                ("min_delta", Value::Float(d)) if d >= 0.0 && d.is_finite() => s.control.min_delta = d,
                 (known, other) if KNOWN.contains(&known) => {
                     let wanted = match known {
-                        "shuffle" => "true or false",
+                        "shuffle" | "keep_best" | "restore_best" => "true or false",
+                        "patience" | "plateau" | "keep_last" => "a positive integer",
+                        "min_delta" => "a number that is not negative",
                         "batch" => "a positive integer or 'all'",
                         _ => "an integer that is not negative",
                     };
@@ -285,6 +395,15 @@ impl Elab<'_> {
 
     /// The step's graph for a number of rows, with arenas in place of single parameters.
     fn train_body(&mut self, train: &Train, schema: &Schema, rows: usize, training: bool) -> R<Built> {
+        self.pass.rows = if training { schema.train_rows } else { schema.test_rows };
+        self.step_body(train, schema, rows)?;
+        self.check_indices(train, schema)?;
+        self.finish_step(training)
+    }
+
+    /// The step's statements for a number of rows.
+    fn step_body(&mut self, train: &Train, schema: &Schema, rows: usize) -> R<()> {
+        self.pass.batch = rows;
         let Some(step) = &train.step else {
             return Err(self.fail(
                 error("E0301", format!("train '{}' has no step", train.name.name))
@@ -321,10 +440,7 @@ impl Elab<'_> {
             ));
         }
         body?;
-        if failed {
-            return Err(super::Failed::Reported);
-        }
-        self.finish_step(training)
+        if failed { Err(super::Failed::Reported) } else { Ok(()) }
     }
 
     /// Gradients, updates and outputs; then arenas.
@@ -333,6 +449,8 @@ impl Elab<'_> {
         if !training && self.has_eval {
             self.evaluation_parameters(&mut steps)?;
         }
+        let losses: Vec<_> = steps.iter().map(|s| (s.loss, s.loss_span)).collect();
+        self.check_pass(&losses)?;
         let groups: Vec<GroupSpec> = steps.iter().flat_map(|s| s.groups.clone()).collect();
         let mut arenas = vec![];
         if training {
@@ -348,9 +466,13 @@ impl Elab<'_> {
             self.graph.add_output(name, step.loss, kind);
         }
         for (report, node) in self.reports.clone() {
-            if training || !report.train_only {
+            if (training || !report.train_only) && !self.needs_the_pass(node) {
                 self.graph.add_output(report.name, node, OutputKind::Report);
             }
+        }
+        for k in 0..self.pass.columns.len() {
+            let (batch, name) = (self.pass.columns[k].batch, format!("rows.{k:03}"));
+            self.graph.add_output(name, batch, OutputKind::Rows);
         }
         self.state_outputs(training);
         for (spec, new) in arenas {
@@ -358,7 +480,7 @@ impl Elab<'_> {
             self.graph.add_output(spec.buffer(), new, OutputKind::Update(usize::MAX));
         }
         let buffers = self.buffers(&groups);
-        let graph = self.with_arenas(&groups);
+        let graph = self.without_pass(self.with_arenas(&groups));
         Ok(Built { graph, groups, buffers })
     }
 

@@ -7,7 +7,7 @@ use crate::data::spec::{Column, Schema};
 use crate::diag::Diagnostic;
 use crate::ir::{DType, Graph, InputKind, NodeId, OutputKind, Type};
 use crate::sema::modules::Modules;
-use crate::sema::program::{GraphSource, Hyper, Program, Report, Settings};
+use crate::sema::program::{Control, GraphSource, Hyper, Program, Report, Settings};
 use crate::sema::value::Value;
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::Expr;
@@ -84,7 +84,14 @@ impl Elab<'_> {
         let hypers = self.hypers.iter().map(|(name, (value, _))| Hyper { name: name.clone(), value: *value });
         Ok(Program {
             name: groups[0].name.clone(),
-            settings: Settings { batch: None, epochs: 1, steps: None, seed: 0, shuffle: false },
+            settings: Settings {
+                batch: None,
+                epochs: 1,
+                steps: None,
+                seed: 0,
+                shuffle: false,
+                control: Control::default(),
+            },
             schema: Schema { columns: vec![column], train_rows: total, test_rows: 0 },
             columns: vec![GRADIENT.into()],
             buffers,

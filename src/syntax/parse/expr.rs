@@ -24,7 +24,7 @@ use pest::iterators::Pair;
 use super::{Builder, Built, Parts, Rule};
 use crate::diag;
 use crate::source::Span;
-use crate::syntax::ast::{Arg, BinOp, Block, Expr, ExprKind, IndexItem, Stmt, StmtKind, UnOp};
+use crate::syntax::ast::{Arg, BinOp, Block, Expr, ExprKind, IndexItem, Scan, Stmt, StmtKind, UnOp};
 
 /// Greatest height of a tree. Whatever walks the tree by recursion may rely on it.
 pub const MAX_DEPTH: usize = 500;
@@ -200,6 +200,7 @@ impl Builder {
                 }
             }
             Rule::if_expr => self.if_expr(pair)?,
+            Rule::scan_expr => self.scan_expr(pair)?,
             _ => return Err(self.lost(pair.as_span().start())),
         };
         Ok(Expr { kind, span })
@@ -237,6 +238,23 @@ impl Builder {
             (Some(cond), Some(then)) => Ok(ExprKind::If(Box::new(cond), then, arms.next())),
             _ => Err(self.lost(start)),
         }
+    }
+
+    fn scan_expr(&mut self, pair: Pair<'_, Rule>) -> Built<ExprKind> {
+        let span = self.span(&pair);
+        self.deeper(1, span)?;
+        let parts = Parts::of(pair);
+        let mut clauses = |rule| -> Built<Vec<_>> {
+            let one = |clause: &Pair<'_, Rule>| {
+                let clause = Parts::of(clause.clone());
+                Ok((self.first_ident(&clause, clause.start)?, self.only_expr(&clause)?))
+            };
+            parts.all(rule).map(one).collect()
+        };
+        let (items, settings) = (clauses(Rule::axis)?, clauses(Rule::setting)?);
+        let body = self.only_block(&parts)?;
+        self.depth -= 1;
+        Ok(ExprKind::Scan(Box::new(Scan { items, settings, body })))
     }
 
     fn args(&mut self, pair: Pair<'_, Rule>) -> Built<Vec<Arg>> {

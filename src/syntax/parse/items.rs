@@ -115,6 +115,7 @@ impl Builder {
             hypers,
             data: self.only_expr(parts)?,
             settings: vec![],
+            objective: None,
             lets: vec![],
             step: None,
         };
@@ -122,6 +123,15 @@ impl Builder {
         for entry in body.clone().into_inner() {
             match entry.as_rule() {
                 Rule::setting => train.settings.push(self.setting(entry)?),
+                Rule::objective => {
+                    let objective = self.objective(entry)?;
+                    if let Some((_, first)) = &train.objective {
+                        return Err(crate::diag::error("E0101", "a training has one objective")
+                            .at(objective.1.span, "this is a second one")
+                            .at(first.span, "the first is here"));
+                    }
+                    train.objective = Some(objective);
+                }
                 Rule::let_stmt => train.lets.push(self.stmt(entry)?),
                 Rule::step => {
                     let step = self.step(entry)?;
@@ -167,15 +177,17 @@ impl Builder {
                 Rule::axis => experiment.axes.push(self.setting(pair.clone())?),
                 Rule::setting => experiment.settings.push(self.setting(pair.clone())?),
                 Rule::strategy => experiment.strategy = Some(self.only_expr(&Parts::of(pair.clone()))?),
-                Rule::objective => {
-                    let inner = Parts::of(pair.clone());
-                    let maximize = inner.find(Rule::kw_maximizing).is_some();
-                    experiment.objective = Some((maximize, self.only_expr(&inner)?));
-                }
+                Rule::objective => experiment.objective = Some(self.objective(pair.clone())?),
                 _ => {}
             }
         }
         Ok(experiment)
+    }
+
+    /// `minimizing test.loss`: whether it is to grow, and what.
+    fn objective(&mut self, pair: Pair<'_, Rule>) -> Built<(bool, crate::syntax::ast::Expr)> {
+        let parts = Parts::of(pair);
+        Ok((parts.find(Rule::kw_maximizing).is_some(), self.only_expr(&parts)?))
     }
 
     /// The type of `name: type`, if one is written.

@@ -1,0 +1,139 @@
+//! L. N. Smith, "Cyclical Learning Rates for Training Neural Networks" (2017): the learning-rate range test.
+//!
+//! One short run in which the rate grows by the same factor in every step. Where the loss falls fastest is a good rate;
+//! soon behind its minimum training diverges.
+
+use crate::diag::error;
+use crate::ir::InputKind;
+use crate::sema::program::Program;
+use crate::train::batches::Gatherer;
+use crate::train::stage::{Stage, column_types};
+use crate::train::state::State;
+use crate::train::{Engine, Failure, Rows, is_rate, layout};
+
+/// Of the loss that is smoothed, the part that stays from step to step.
+const SMOOTHING: f64 = 0.9;
+/// Training has diverged when the loss is so many times the best one.
+const DIVERGED: f64 = 4.0;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    pub low: f64,
+    pub high: f64,
+    pub steps: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    pub rate: f64,
+    pub loss: f64,
+    /// Mean of the losses so far, new ones weighing more.
+    pub smooth: f64,
+}
+
+/// What the curve says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Advice {
+    /// Where the loss falls fastest with the logarithm of the rate.
+    pub steepest: f64,
+    /// Where it is smallest: too large to train with.
+    pub lowest: f64,
+}
+
+/// Trains while the rates grow. Rates of several rules keep their ratios; the range is that of the first.
+pub fn run(
+    program: &Program,
+    engine: &dyn Engine,
+    data: &dyn Rows,
+    seed: u64,
+    range: Range,
+) -> Result<(String, Vec<Point>), Failure> {
+    let rates: Vec<_> = program.hypers.iter().filter(|h| is_rate(&h.name)).collect();
+    let Some(first) = rates.iter().find(|h| h.value > 0.0) else {
+        let what = error("E0308", "there is no learning rate to vary");
+        return Err(what.help("a rate is a number `lr` of the optimizer, as in `AdamW(lr = 1e-3)`").into());
+    };
+    let rows = program.schema.train_rows;
+    let layout = layout(program, data, seed)?;
+    let batch = layout.batch;
+    let mut state = State::init(program, engine, seed)?;
+    let graph = program.graphs.step(batch)?;
+    let columns = column_types(program, &graph, batch)?;
+    let mut stage = Stage::new(program, &graph, engine, &state, &columns, batch)?;
+    let mut gatherer = Gatherer::new(data, layout, columns, 1, 0);
+    let (mut block, mut next) = (None, 0);
+    let mut points: Vec<Point> = vec![];
+    let (mut mean, mut weight) = (0.0, 0.0);
+    for step in 1..=range.steps {
+        // A smaller last batch is left out: its loss is of other noise.
+        loop {
+            let whole = block.as_ref().is_some_and(|b: &crate::train::batches::Block| next < b.filled);
+            if !whole {
+                (block, next) = (Some(gatherer.next(block.take())), 0);
+            }
+            let block = block.as_mut().expect("filled above");
+            next += 1;
+            if block.rows == batch.min(rows) {
+                std::mem::swap(&mut stage.batch, &mut block.batches[next - 1]);
+                break;
+            }
+        }
+        let way = (step - 1) as f64 / (range.steps - 1).max(1) as f64;
+        let rate = range.low * (range.high / range.low).powf(way);
+        for hyper in &rates {
+            if let Some(slot) = state.slot(&InputKind::Hyper, &hyper.name) {
+                state.slots[slot].f64s_mut()[0] = hyper.value * (rate / first.value);
+            }
+        }
+        state.step = step;
+        state.set_clocks(step);
+        stage.run(&mut state);
+        let loss = stage.value(0);
+        mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
+        weight = SMOOTHING * weight + (1.0 - SMOOTHING);
+        let smooth = mean / weight;
+        points.push(Point { rate, loss, smooth });
+        let best = points.iter().map(|p| p.smooth).fold(f64::INFINITY, f64::min);
+        if !smooth.is_finite() || smooth > DIVERGED * best.max(f64::MIN_POSITIVE) && step > range.steps / 10 {
+            break;
+        }
+    }
+    Ok((first.name.clone(), points))
+}
+
+/// Reads the curve; `None` if the loss never falls.
+pub fn advice(points: &[Point]) -> Option<Advice> {
+    let finite: Vec<&Point> = points.iter().filter(|p| p.smooth.is_finite()).collect();
+    let lowest = (0..finite.len()).min_by(|a, b| finite[*a].smooth.total_cmp(&finite[*b].smooth))?;
+    // Slopes over a few points: the first means are noise.
+    const REACH: usize = 3;
+    let slope = |k: usize| {
+        let (a, b) = (finite[k - REACH], finite[k + REACH]);
+        (b.smooth - a.smooth) / (b.rate.ln() - a.rate.ln())
+    };
+    let last = finite.len().saturating_sub(REACH + 1).min(lowest);
+    let steepest = (2 * REACH..=last).min_by(|a, b| slope(*a).total_cmp(&slope(*b)))?;
+    (slope(steepest) < 0.0).then(|| Advice { steepest: finite[steepest].rate, lowest: finite[lowest].rate })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steepest_descent_is_before_the_minimum() {
+        let point = |k: usize| {
+            let rate = 10f64.powf(k as f64 / 10.0 - 6.0);
+            let x = rate.log10();
+            // Falls around 10^-3, is least near 10^-2, and rises.
+            let smooth = 1.0 - 1.0 / (1.0 + (-4.0 * (x + 3.0)).exp()) + (x + 1.0).max(0.0).powi(2);
+            Point { rate, loss: smooth, smooth }
+        };
+        let found = advice(&(0..70).map(point).collect::<Vec<_>>()).expect("advice");
+        assert!((found.steepest.log10() + 3.0).abs() < 0.15, "{found:?}");
+        assert!(found.lowest > 0.01 && found.lowest < 0.2, "{found:?}");
+        assert_eq!(advice(&[]), None);
+        let rising = |k: usize| Point { rate: 1e-3 * (k + 1) as f64, loss: k as f64, smooth: k as f64 };
+        assert_eq!(advice(&(0..40).map(rising).collect::<Vec<_>>()), None);
+    }
+}
