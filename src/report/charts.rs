@@ -49,6 +49,7 @@ fn one(name: &str, observed: bool, runs: &[Run], colours: &Colours) -> Curves {
                     colour: ["train", "test", "step"].iter().position(|s| *s == split).unwrap_or(0) % 3,
                     shade: None,
                     dashed: false,
+                    listed: true,
                     faint: split == "step",
                     points,
                 },
@@ -58,6 +59,8 @@ fn one(name: &str, observed: bool, runs: &[Run], colours: &Colours) -> Curves {
                     colour: colours.of[index],
                     shade: colours.shades[index].clone(),
                     dashed: split != "test" && has_test,
+                    // Of many, only the best one: names of all would fill the page.
+                    listed: colours.shades[index].as_ref().is_none_or(|s| *s == shade(1.0)),
                     faint: split == "step" || (split == "train" && has_test),
                     points,
                 },
@@ -68,8 +71,14 @@ fn one(name: &str, observed: bool, runs: &[Run], colours: &Colours) -> Curves {
             }
         }
     }
-    let both = runs.len() > 1 && has_test;
-    let x_label = if both { "step (solid: test, dashed: train)" } else { "step" }.to_string();
+    let mut notes = vec![];
+    if runs.len() > 1 && has_test {
+        notes.push("solid: test, dashed: train");
+    }
+    if colours.shades.iter().any(Option::is_some) {
+        notes.push("the brighter the better");
+    }
+    let x_label = if notes.is_empty() { "step".into() } else { format!("step ({})", notes.join("; ")) };
     let log = better(name) == Some(Better::Low) && wide(&lines);
     Curves { name: name.to_string(), observed, chart: Chart { title: name.to_string(), x_label, log, lines } }
 }

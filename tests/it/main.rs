@@ -22,6 +22,7 @@ mod ops_table;
 mod optimizers;
 mod recorded;
 mod reference;
+mod report;
 mod rules;
 mod run;
 mod stdlib;

@@ -6,6 +6,7 @@ use crate::report::load::{Better, Run, better};
 use crate::report::plot::scale::short;
 use crate::report::plot::svg::escape;
 use crate::report::trials::{Trials, setting, show};
+use serde_json::Value;
 
 /// Rows of a sweep's table that are open at first.
 const SHOWN: usize = 12;
@@ -64,8 +65,14 @@ fn best_of(rows: &[(String, f64)], name: &str) -> Option<(String, f64)> {
     finite.reduce(|a, b| if (better == Better::Low) == (b.1 < a.1) { b } else { a })
 }
 
+/// What `compare.json` says about a variant's difference from the best.
+fn p_value(compared: &Value, variant: &str) -> Option<f64> {
+    let known = compared["variants"].as_array()?.iter().find(|v| v["label"] == variant)?;
+    known["p"].as_f64()
+}
+
 /// Mean and spread of each variant, then every run.
-pub fn results(runs: &[Run]) -> String {
+pub fn results(runs: &[Run], compared: &Value) -> String {
     let mut columns: Vec<(&str, &str)> = vec![];
     for column in runs.iter().flat_map(|r| r.metrics()) {
         if !columns.contains(&column) {
@@ -81,6 +88,10 @@ pub fn results(runs: &[Run]) -> String {
     let mut headers = vec!["variant".to_string(), ">runs".into()];
     headers.extend(columns.iter().map(|(split, name)| format!(">{split} {name}")));
     headers.push(">seconds".into());
+    let tested = variants.iter().any(|(full, _)| p_value(compared, full).is_some());
+    if tested {
+        headers.push(">p".into());
+    }
     let mut rows = vec![];
     for (full, shown) in &variants {
         let own: Vec<&Run> = runs.iter().filter(|r| r.variant() == *full).collect();
@@ -97,6 +108,9 @@ pub fn results(runs: &[Run]) -> String {
         } else {
             short(seconds.iter().sum::<f64>() / seconds.len() as f64)
         }));
+        if tested {
+            row.push(Cell::Number(p_value(compared, full).map_or(String::new(), |p| format!("{p:.4}"))));
+        }
         rows.push(row);
     }
     if variants.len() < runs.len() || variants.len() <= SHOWN {
@@ -117,7 +131,12 @@ pub fn results(runs: &[Run]) -> String {
         out += &format!("<details><summary>every run</summary>{made}</details>");
     }
     if variants.len() < runs.len() {
-        out += "<p class=\"remark\">Mean ± standard deviation of the runs' last values. The best mean is marked.</p>";
+        out += "<p class=\"remark\">Mean ± standard deviation of the runs' last values. The best mean is marked.";
+        if tested {
+            let objective = compared["objective"].as_str().unwrap_or("the objective");
+            out += &format!(" p: {} against the best variant, Welch's t-test (two-sided).", escape(objective));
+        }
+        out += "</p>";
     }
     out
 }

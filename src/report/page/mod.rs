@@ -8,7 +8,7 @@ mod html;
 mod run;
 
 use super::charts::{Curves, curves};
-use super::load::Run;
+use super::load::{self, Run};
 use super::plot::matrix::Matrix;
 use super::plot::scatter::Scatter;
 use super::plot::svg::escape;
@@ -27,6 +27,8 @@ pub struct Page<'a> {
     runs: &'a [Run],
     trials: Option<&'a Trials>,
     curves: Vec<Curves>,
+    /// `compare.json`, with the tests of difference.
+    compared: Value,
 }
 
 impl Page<'_> {
@@ -38,7 +40,7 @@ impl Page<'_> {
             [] => folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             _ => "several programs".into(),
         };
-        Page { title, runs, trials, curves: curves(runs) }
+        Page { title, runs, trials, curves: curves(runs), compared: load::json(&folder.join("compare.json")) }
     }
 
     /// The whole page.
@@ -47,8 +49,8 @@ impl Page<'_> {
         if self.trials.is_some() {
             parts.push(("sweep", "Sweep", self.sweep()));
         }
-        if self.runs.len() > 1 {
-            parts.push(("results", "Results", experiment::results(self.runs)));
+        if self.runs.len() > 1 && self.trials.is_none() {
+            parts.push(("results", "Results", experiment::results(self.runs, &self.compared)));
         }
         parts.push(("curves", "Curves", self.figures(false)));
         parts.push(("observed", "Observed by the rules", self.figures(true)));
@@ -116,7 +118,7 @@ impl Page<'_> {
             let lines = c.chart.lines.iter().map(|l| {
                 let points: Vec<Value> = l.points.iter().map(|p| json!([p.0, rounded(p.1)])).collect();
                 json!({
-                    "label": l.label, "split": l.split, "colour": l.colour, "shade": l.shade, "dashed": l.dashed, "faint": l.faint,
+                    "label": l.label, "split": l.split, "colour": l.colour, "shade": l.shade, "dashed": l.dashed, "listed": l.listed, "faint": l.faint,
                     "points": points,
                 })
             });

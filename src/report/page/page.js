@@ -66,7 +66,8 @@
       return this.log ? this.min * (this.max / this.min) ** part : this.min + part * (this.max - this.min);
     }
 
-    ticks(count) {
+    // No two ticks of a linear axis are nearer to each other than `least`.
+    ticks(count, least = 0) {
       const out = [];
       const decades = this.log ? Math.log10(this.max / this.min) : 0;
       if (decades >= 1) {
@@ -84,7 +85,7 @@
       // Also where neighbouring numbers are further apart than ticks: counting would never end.
       if (!(rough > 1e-12 * Math.max(Math.abs(this.min), Math.abs(this.max))) || !Number.isFinite(rough)) return out;
       const power = 10 ** Math.floor(Math.log10(rough));
-      const step = power * [1, 2, 5, 10].find((f) => f * power >= rough * 0.999);
+      const step = Math.max(least, power * [1, 2, 5, 10].find((f) => f * power >= rough * 0.999));
       const first = Math.ceil(this.min / step - 1e-9);
       for (let k = first; k <= Math.min(first + 100, Math.floor(this.max / step + 1e-9)); k++) out.push([k * step, label(k * step, step)]);
       return out;
@@ -179,7 +180,7 @@
         make(svg, "line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, stroke: "#dddddd" });
         make(svg, "text", { class: "tick", x: LEFT - 7, y: y + 4, "font-size": 11, "text-anchor": "end", fill: "#333333" }, text);
       }
-      for (const [value, text] of this.x.ticks(6)) {
+      for (const [value, text] of this.x.ticks(6, 1)) {
         const [x] = this.place(value, 1);
         make(svg, "line", { class: "axis", x1: x, x2: x, y1: bottom, y2: bottom + 4, stroke: "#333333" });
         make(svg, "text", { class: "tick", x, y: bottom + 17, "font-size": 11, "text-anchor": "middle", fill: "#333333" }, text);
@@ -211,7 +212,7 @@
       const out = [];
       let [row, x] = [0, LEFT];
       for (const line of this.chart.lines) {
-        if (!line.label || out.length === 14 || out.some((e) => e.line.label === line.label)) continue;
+        if (!line.listed || !line.label || out.length === 14 || out.some((e) => e.line.label === line.label)) continue;
         const text = line.label.length > 60 ? `${line.label.slice(0, 59)}…` : line.label;
         const size = 23 + wide(text) + 18;
         if (x > LEFT && x + size > WIDTH) [row, x] = [row + 1, LEFT];
@@ -262,7 +263,12 @@
         const [a, b] = [Math.min(this.from, at.x), Math.max(this.from, at.x)];
         make(this.overlay, "rect", { class: "band", x: a, y: this.top, width: b - a, height: PLOT });
       }
-      const rows = near.map(({ s, k }) => ({ line: s.line, point: s.points[k], raw: s.raw[k][1] }));
+      let rows = near.map(({ s, k }) => ({ line: s.line, point: s.points[k], raw: s.raw[k][1] }));
+      if (rows.length > 12) {
+        // Of many curves, those around the pointer.
+        const far = (row) => Math.abs(this.place(...row.point)[1] - at.y);
+        rows = rows.filter((row) => Number.isFinite(far(row))).sort((a, b) => far(a) - far(b)).slice(0, 8);
+      }
       rows.sort((a, b) => b.point[1] - a.point[1]);
       for (const { line, point } of rows) {
         const [px, py] = this.place(...point);
@@ -274,8 +280,7 @@
     tell(at, value, rows) {
       const head = document.createElement("div");
       head.textContent = `${choice.axis} ${choice.axis === "step" ? value : short(value)}`;
-      const many = rows.length > 14 ? [...rows.slice(0, 7), ...rows.slice(-7)] : rows;
-      const lines = many.map(({ line, point, raw }) => {
+      const lines = rows.map(({ line, point, raw }) => {
         const row = document.createElement("div");
         const mark = document.createElementNS("http://www.w3.org/2000/svg", "svg");
         mark.setAttribute("viewBox", "0 0 18 8");

@@ -47,7 +47,8 @@ fn tiles(run: &Run) -> String {
     if count > 0 {
         let layers = run.config["model"]["layers"].as_array().map_or(0, Vec::len);
         let tensors = parameters(run).len();
-        out += &tile("parameters", &grouped(count), &format!("{tensors} tensors, {layers} layers"));
+        let remark = format!("{}, {}", counted(tensors, "tensor"), counted(layers, "layer"));
+        out += &tile("parameters", &grouped(count), &remark);
     }
     if let Some(seconds) = run.result["seconds"].as_f64() {
         let rate = run.result["steps_per_second"].as_f64().unwrap_or(f64::NAN);
@@ -109,6 +110,11 @@ fn per_class(classes: &[String], counts: &[Vec<u64>]) -> String {
     table(&headers, &rows.collect::<Vec<_>>())
 }
 
+/// `1 tensor`, `2 tensors`
+fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Layers, and the tensors with the rules that train them.
 pub fn model(run: &Run) -> String {
     let model = &run.config["model"];
@@ -145,7 +151,8 @@ pub fn model(run: &Run) -> String {
         let headers = ["parameter", "shape", "trained by", ">numbers"].map(String::from);
         let made = table(&headers, &rows);
         let open = if tensors.len() <= 12 { " open" } else { "" };
-        let _ = write!(out, "<details{open}><summary>{} tensors</summary>{made}</details>", tensors.len());
+        let count = counted(tensors.len(), "tensor");
+        let _ = write!(out, "<details{open}><summary>{count}</summary>{made}</details>");
     }
     out
 }
@@ -206,12 +213,14 @@ pub fn configuration(run: &Run, several: bool) -> String {
     for key in
         ["seed", "batch", "epochs", "steps", "shuffle", "train_rows", "test_rows", "float", "engine", "threads", "data"]
     {
-        if !config[key].is_null() && !(several && key == "seed") {
+        if !config[key].is_null() && !(several && matches!(key, "seed" | "epochs" | "steps")) {
             rows.push((key.replace('_', " "), text(&config[key])));
         }
     }
     for (key, group) in [("--set", "set"), ("version of", "versions")] {
-        for (name, value) in config[group].as_object().into_iter().flatten() {
+        // What differs between several runs stands in their table.
+        let shown = config[group].as_object().filter(|_| !several || group == "versions");
+        for (name, value) in shown.into_iter().flatten() {
             rows.push((format!("{key} {name}"), text(value)));
         }
     }

@@ -15,6 +15,8 @@ pub struct Line {
     /// A colour of its own, where order matters more than names.
     pub shade: Option<String>,
     pub dashed: bool,
+    /// Named in the legend.
+    pub listed: bool,
     pub faint: bool,
     pub points: Vec<(f64, f64)>,
 }
@@ -83,7 +85,7 @@ impl Chart {
             svg.line("grid", FAINT, (LEFT, y), (WIDTH - RIGHT, y));
             svg.text("tick", 11.0, Anchor::End, LEFT - 7.0, y + 4.0, &tick.label);
         }
-        for tick in x_axis.ticks(6) {
+        for tick in x_axis.whole_ticks(6) {
             let (x, _) = place(tick.value, 1.0);
             svg.line("axis", INK, (x, bottom), (x, bottom + 4.0));
             svg.text("tick", 11.0, Anchor::Middle, x, bottom + 17.0, &tick.label);
@@ -102,7 +104,7 @@ impl Chart {
         let (mut row, mut x) = (0, LEFT);
         for line in &self.lines {
             let known = entries.iter().any(|(_, _, l)| l.label == line.label);
-            if line.label.is_empty() || known || entries.len() == ENTRIES {
+            if !line.listed || line.label.is_empty() || known || entries.len() == ENTRIES {
                 continue;
             }
             let wide = 23.0 + width(&cut(&line.label, 60), 11.5) + 18.0;
@@ -163,6 +165,7 @@ mod tests {
             colour: 0,
             shade: None,
             dashed: false,
+            listed: true,
             faint: false,
             points: points.to_vec(),
         }

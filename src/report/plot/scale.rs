@@ -56,19 +56,25 @@ impl Axis {
     /// About `count` ticks.
     pub fn ticks(&self, count: usize) -> Vec<Tick> {
         let decades = if self.log { (self.max / self.min).log10() } else { 0.0 };
-        if self.log && decades >= 1.0 { self.powers(count, decades) } else { self.round_numbers(count) }
+        if self.log && decades >= 1.0 { self.powers(count, decades) } else { self.round_numbers(count, 0.0) }
     }
 
-    fn round_numbers(&self, count: usize) -> Vec<Tick> {
+    /// About `count` ticks at whole numbers, for what is counted.
+    pub fn whole_ticks(&self, count: usize) -> Vec<Tick> {
+        self.round_numbers(count, 1.0)
+    }
+
+    /// No two ticks are nearer to each other than `least`.
+    fn round_numbers(&self, count: usize, least: f64) -> Vec<Tick> {
         let rough = (self.max - self.min) / count.max(1) as f64;
         // Also where neighbouring numbers are further apart than ticks.
-        let least = 1e-12 * self.min.abs().max(self.max.abs());
-        if rough.is_nan() || rough <= least || !rough.is_finite() {
+        let precision = 1e-12 * self.min.abs().max(self.max.abs());
+        if rough.is_nan() || rough <= precision || !rough.is_finite() {
             return vec![];
         }
         let power = 10f64.powf(rough.log10().floor());
         let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * power >= rough * 0.999).unwrap_or(10.0);
-        let step = factor * power;
+        let step = (factor * power).max(least);
         let first = (self.min / step - 1e-9).ceil() as i64;
         let last = (self.max / step + 1e-9).floor() as i64;
         (first..=last.min(first + 100)).map(|k| k as f64 * step).map(|value| tick(value, step)).collect()
@@ -150,6 +156,8 @@ mod tests {
         assert_eq!(labels(linear(-3.0, 11.0), 5), ["0", "5", "10"]);
         assert_eq!(labels(linear(0.0, 4e6), 4), ["0", "1e6", "2e6", "3e6", "4e6"]);
         assert_eq!(labels(linear(0.0, 25_000.0), 5), ["0", "5000", "10000", "15000", "20000", "25000"]);
+        let steps: Vec<String> = linear(1.0, 3.0).whole_ticks(6).into_iter().map(|t| t.label).collect();
+        assert_eq!(steps, ["1", "2", "3"]);
         assert_eq!(labels(linear(f64::NAN, 1.0), 5), [""; 0]);
         assert_eq!(labels(linear(2.0, 2.0), 5), [""; 0]);
     }

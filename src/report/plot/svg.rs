@@ -33,15 +33,16 @@ pub fn at(value: f64) -> String {
     text.strip_suffix(".0").unwrap_or(&text).to_string()
 }
 
-/// From violet-blue (0) over green to yellow (1): brightness alone tells the order (after matplotlib's viridis).
+/// From violet (0) over green to gold (1), after matplotlib's viridis: brightness alone tells the order. Both ends are seen
+/// on white and on black.
 pub fn shade(part: f64) -> String {
     const STOPS: [[f64; 3]; 6] = [
-        [68.0, 1.0, 84.0],
-        [65.0, 68.0, 135.0],
-        [42.0, 120.0, 142.0],
+        [112.0, 78.0, 170.0],
+        [72.0, 98.0, 168.0],
+        [42.0, 130.0, 155.0],
         [34.0, 168.0, 132.0],
-        [122.0, 209.0, 81.0],
-        [220.0, 210.0, 40.0],
+        [122.0, 200.0, 81.0],
+        [225.0, 180.0, 0.0],
     ];
     let place = if part.is_finite() { part.clamp(0.0, 1.0) } else { 0.0 } * (STOPS.len() - 1) as f64;
     let low = (place as usize).min(STOPS.len() - 2);
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn shades_are_colours_for_any_number() {
-        assert_eq!((shade(0.0), shade(1.0)), ("#440154".into(), "#dcd228".into()));
+        assert_eq!((shade(0.0), shade(1.0)), ("#704eaa".into(), "#e1b400".into()));
         assert!([f64::NAN, -5.0, 7.0, f64::INFINITY].iter().all(|v| shade(*v).len() == 7));
     }
 
