@@ -162,6 +162,7 @@ mod tests {
             result: Value::Null,
             predictions: Value::Null,
             profile: Value::Null,
+            sample: String::new(),
             last: (2.0, 2.0),
         }
     }

@@ -109,7 +109,7 @@ pub fn old(entries: Vec<Entry>, keep: usize) -> Vec<Entry> {
 
 /// What a run or a group leaves in its folder.
 fn is_ours(name: &str) -> bool {
-    const FILES: [&str; 11] = [
+    const FILES: [&str; 12] = [
         "config.json",
         "metrics.jsonl",
         "result.json",
@@ -120,6 +120,7 @@ fn is_ours(name: &str) -> bool {
         "compare.json",
         "sweep.json",
         "lr_range.json",
+        "sample.txt",
         "checkpoints",
     ];
     let whole = name.strip_suffix(".partial").unwrap_or(name);

@@ -26,6 +26,8 @@ pub struct Run {
     pub result: Value,
     pub predictions: Value,
     pub profile: Value,
+    /// What a generating model wrote; empty for others.
+    pub sample: String,
     /// The last step and epoch of the log.
     pub last: (f64, f64),
 }
@@ -54,6 +56,7 @@ impl Run {
             result: json(&folder.join("result.json")),
             predictions: json(&folder.join("predictions.json")),
             profile: json(&folder.join("profile.json")),
+            sample: fs::read_to_string(folder.join("sample.txt")).unwrap_or_default(),
             last,
         })
     }
@@ -232,6 +235,7 @@ mod tests {
             result: Value::Null,
             predictions: Value::Null,
             profile: Value::Null,
+            sample: String::new(),
             last: (0.0, 0.0),
         };
         assert_eq!(run("lr = 0.1, seed 3").variant(), "lr = 0.1");

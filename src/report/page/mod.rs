@@ -56,6 +56,7 @@ impl Page<'_> {
         parts.push(("observed", "Observed by the rules", self.figures(true)));
         if let [run] = self.runs {
             parts.push(("predictions", "Predictions", run::predictions(run)));
+            parts.push(("sample", "Written by the model", run::sample(run)));
         }
         if let Some(run) = self.runs.first() {
             parts.push(("model", "Model", run::model(run)));

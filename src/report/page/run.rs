@@ -86,6 +86,11 @@ pub fn predictions(run: &Run) -> String {
     String::new()
 }
 
+/// What a model of text wrote at the end.
+pub fn sample(run: &Run) -> String {
+    if run.sample.is_empty() { String::new() } else { format!("<pre class=\"card\">{}</pre>", escape(&run.sample)) }
+}
+
 fn percent(part: f64) -> String {
     format!("{:.2} %", 100.0 * part)
 }
