@@ -110,6 +110,8 @@ pub struct Session {
     pub timings: Vec<(&'static str, Duration)>,
     /// Of the trainings that were checked: which rule has which tensor, where there are several ([`rules_table`]).
     pub tables: Vec<(String, Vec<Vec<String>>)>,
+    /// Where the types of the file's expressions are written down while it is checked, if they are.
+    pub record: Option<sema::record::Shared>,
     main: Option<FileId>,
     folder: Option<PathBuf>,
 }
@@ -123,9 +125,16 @@ impl Session {
     pub fn open(&mut self, path: &Path) -> Result<(), String> {
         let bytes = std::fs::read(path).map_err(|e| format!("cannot read '{}': {e}", path.display()))?;
         let text = String::from_utf8(bytes).map_err(|_| format!("'{}' is not UTF-8 text", path.display()))?;
-        self.main = Some(self.sources.add(path.display().to_string(), text));
-        self.folder = path.parent().map(Path::to_path_buf);
+        self.open_text(path, text);
         Ok(())
+    }
+
+    /// The same for a text that may differ from the file's, as in an editor.
+    pub fn open_text(&mut self, path: &Path, text: String) -> FileId {
+        let file = self.sources.add(path.display().to_string(), text);
+        self.main = Some(file);
+        self.folder = path.parent().map(Path::to_path_buf);
+        file
     }
 
     /// Makes a text of [`Session::sources`] the one that the following calls are about.
@@ -188,10 +197,12 @@ impl Session {
 
     /// All diagnostics of the open file, up to [`MOST_DIAGNOSTICS`].
     pub fn check(&mut self) -> Vec<Diagnostic> {
+        self.check_all().1
+    }
+
+    /// The same, and what could be read.
+    pub fn check_all(&mut self) -> (Arc<Modules>, Vec<Diagnostic>) {
         let (modules, mut found) = self.load_all(false);
-        // A definition that could not be read looks like an unknown name where it is used.
-        let whole = !found.iter().any(Diagnostic::is_error);
-        found.extend(sema::resolve::resolve(&modules));
         let request = Request::default();
         let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
         let shelf = self.shelf(&request);
@@ -200,33 +211,36 @@ impl Session {
             made.map_err(|diags| found.extend(diags)).unwrap_or_default()
         };
         for name in names {
+            if modules.is_broken_train(&name) {
+                continue;
+            }
             let made = checked(self, Runs::of_train(&modules, &name));
             self.tables.extend(made.iter().filter_map(rules_table));
         }
         for item in runs::experiments(&modules) {
+            let train = item.experiment.train.name.as_str();
+            if modules.is_broken_train(train) || modules.is_left_out(modules.main_id(), train) {
+                continue;
+            }
             let runs = Runs::of_experiment(&modules, &self.sources, item);
             checked(self, runs);
         }
+        // After the programs, which say more about the same mistakes.
+        found.extend(sema::resolve::resolve(&modules));
         // A rule that is wrong is not also unwise.
         if !found.iter().any(Diagnostic::is_error) {
             found.extend(sema::lint::lint(&modules));
         }
         let mut once: Vec<Diagnostic> = Vec::new();
         for diagnostic in found {
-            let follows = !whole && self.names_broken_item(&diagnostic);
             let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
-            if !follows && (diagnostic.primary().is_none() || !once.iter().any(known)) {
+            if diagnostic.primary().is_none() || !once.iter().any(known) {
                 once.push(diagnostic);
             }
         }
         once.truncate(MOST_DIAGNOSTICS);
-        once
-    }
-
-    /// Whether an unknown name is defined by an item of the file, which then could not be read.
-    fn names_broken_item(&self, diagnostic: &Diagnostic) -> bool {
-        let name = diagnostic.primary().map_or("", |span| self.sources.text(span));
-        diagnostic.code == "E0201" && sema::modules::text_defines(self.text(), name)
+        once.sort_by_key(|d| d.primary().map(|s| (s.file, s.start)));
+        (modules, once)
     }
 
     /// The name of what the open file trains.
@@ -332,7 +346,7 @@ impl Session {
             runs::Kind::Sweep(plan) => (sweep::corners(&plan.space), None),
         };
         let made = choices.iter().map(|overrides| {
-            let (program, _) = self.timed("elaborate", |_| maker.program(overrides, fold))?;
+            let (program, _) = self.timed("elaborate", |s| maker.recorded(overrides, fold, s.record.clone()))?;
             if let runs::Kind::Sweep(plan) = &runs.kind {
                 sweep::objective(plan, &program).map_err(|d| vec![d])?;
             }
@@ -410,8 +424,8 @@ impl Session {
         let graph = self.timed("simplify", |_| simplify(graph));
         let compiled = self.timed("compile", |_| Compiled::new(&graph, &Options::default())).map_err(|d| vec![d])?;
         Ok(match stage {
-            Stage::Fused => compiled.fused().print(&self.sources),
-            Stage::Kernels => compiled.kernels().iter().map(crate::kernel::print::print).collect(),
+            Stage::Fused => compiled.print_fused(&self.sources),
+            Stage::Kernels => compiled.print_kernels(),
             Stage::Clif | Stage::Asm => compiled.print_code(stage == Stage::Asm),
             _ => compiled.plan().print(compiled.fused()),
         })

@@ -18,7 +18,7 @@
 //! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
 //! * [`experiment`]: several runs of one training: comparisons, sweeps
 //! * [`doc`]: what the library says about a definition, and its formula in LaTeX
-//! * [`cli`]: all printing; [`bench`]: measurements
+//! * [`cli`]: all printing; [`lsp`]: the language server; [`bench`]: measurements
 
 pub mod ad;
 pub mod bench;
@@ -33,6 +33,7 @@ pub mod interp;
 pub mod ir;
 pub mod kernel;
 pub mod linalg;
+pub mod lsp;
 pub mod passes;
 pub mod runtime;
 pub mod sema;

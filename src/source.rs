@@ -15,6 +15,15 @@ impl FileId {
     pub fn library(file: usize) -> FileId {
         FileId(LIBRARY + file as u32)
     }
+
+    pub fn is_library(self) -> bool {
+        self.library_file().is_some()
+    }
+
+    /// Of a file of the library: its place in [`stdlib::MODULES`].
+    pub fn library_file(self) -> Option<usize> {
+        self.0.checked_sub(LIBRARY).map(|file| file as usize)
+    }
 }
 
 /// A range of bytes in one source text.

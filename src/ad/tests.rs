@@ -3,6 +3,7 @@
 use super::check::{assert_gradients, numbers};
 use super::gradients;
 use crate::interp::eval;
+use crate::ir::attention::{Attention, output};
 use crate::ir::build::Builder;
 use crate::ir::{
     Binary, Compare, ConvPart, DType, Graph, InputKind, NodeId, Op, OutputKind, PoolKind, ReduceKind, Type, Unary,
@@ -380,4 +381,62 @@ proptest! {
         prop_assert!((plain - narrow).abs() <= 1e-5 * scale, "gradient {plain}, differences {narrow}");
         prop_assert!((plain - simple).abs() <= 1e-9 * (1.0 + plain.abs()), "{plain} simplified to {simple}");
     }
+}
+
+/// Queries, keys, values and a mask of two heads that share keys and values.
+fn attention(b: &mut Builder, x: &[NodeId], causal: bool) -> NodeId {
+    let of = Attention { heads: 2, groups: 1, causal, scale: 0.7 };
+    let node = b.push(Op::Attention(of), x, Default::default());
+    let sizes = of.sizes_of(b.graph, x[0], x[1], x[2]);
+    output(b, node, &sizes)
+}
+
+fn attention_operands() -> Vec<(&'static [usize], Vec<f64>)> {
+    vec![
+        (&[3, 4], numbers(31, 12)),
+        (&[4, 2], numbers(32, 8)),
+        (&[4, 3], numbers(33, 12)),
+        (&[2, 1, 4], numbers(34, 8)),
+    ]
+}
+
+#[test]
+fn attention_and_its_mask() {
+    for causal in [false, true] {
+        let operands = attention_operands();
+        assert_gradients("attention", &operands[..3], |b, x| attention(b, x, causal));
+        assert_gradients("masked attention", &operands, |b, x| attention(b, x, causal));
+    }
+    let one = [(&[3, 12][..], numbers(35, 36))];
+    assert_gradients("parts of one value", &one, |b, x| {
+        let parts = [(0, 4), (4, 8), (8, 12)].map(|(from, to)| b.slice_axis(x[0], 1, from, to));
+        let of = Attention { heads: 2, groups: 2, causal: true, scale: 0.5 };
+        let node = b.push(Op::Attention(of), &parts, Default::default());
+        let sizes = of.sizes_of(b.graph, parts[0], parts[1], parts[2]);
+        output(b, node, &sizes)
+    });
+    // Every operand is the same value.
+    assert_gradients("attention of one value", &[(&[3, 4], numbers(36, 12))], |b, x| {
+        let of = Attention { heads: 1, groups: 1, causal: false, scale: 0.5 };
+        let node = b.push(Op::Attention(of), &[x[0], x[0], x[0]], Default::default());
+        let sizes = of.sizes_of(b.graph, x[0], x[0], x[0]);
+        output(b, node, &sizes)
+    });
+}
+
+#[test]
+fn second_derivatives_of_attention() {
+    let operands = attention_operands();
+    assert_gradients("gradient of attention", &operands[..3], |b, x| {
+        let y = attention(b, x, true);
+        let parts = gradients(b.graph, y, None, x).expect("floats");
+        let rows: Vec<NodeId> = parts
+            .iter()
+            .map(|part| {
+                let elements = b.graph.ty(*part).elements();
+                b.reshape(*part, &[elements])
+            })
+            .collect();
+        b.concat(&rows, 0)
+    });
 }

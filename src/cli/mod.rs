@@ -6,11 +6,15 @@
 mod args;
 mod bench;
 mod check;
+mod completions;
 mod doc;
 mod eval;
 mod experiment;
 mod explain;
+mod fmt;
 mod ir;
+mod lsp;
+mod new;
 mod output;
 mod progress;
 mod run;
@@ -26,8 +30,24 @@ use std::sync::{Arc, Mutex};
 /// Deep programs recurse deeply; the syntax limits nesting, and this leaves room for what it allows.
 const STACK_BYTES: usize = 256 << 20;
 
+/// Under `optc --help`.
+const EXAMPLES: &str = "\
+Examples:
+  optc new digits && optc run digits.opt          a file to start from, and its training
+  optc run examples/quickstart.opt --set lr=3e-4  changes a hyper-parameter, not the file
+  optc check mine.opt                             every mistake, before anything runs
+  optc eval 'softmax([1.0, 2.0])'                 a formula's value
+  optc doc AdamW --source                         what the library has, and how it is written
+  optc explain E0203                              the rule behind a message";
+
 #[derive(Parser)]
-#[command(name = "optc", version, about = "A compiler for training neural networks", disable_help_subcommand = true)]
+#[command(
+    name = "optc",
+    version,
+    about = "A compiler for training neural networks",
+    disable_help_subcommand = true,
+    after_help = EXAMPLES
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,6 +63,8 @@ enum Command {
     Eval(eval::Args),
     /// Print a stage of the compilation
     Ir(ir::Args),
+    /// Put files into the standard style
+    Fmt(fmt::Args),
     /// Run the test blocks of files
     Test(test::Args),
     /// Time a training step and its parts
@@ -51,6 +73,12 @@ enum Command {
     Explain(explain::Args),
     /// Print what the library (or a file) says about a definition, or its formula in LaTeX
     Doc(doc::Args),
+    /// Write a commented starting file
+    New(new::Args),
+    /// The language server, on stdin and stdout
+    Lsp(lsp::Args),
+    /// Print a shell's completions
+    Completions(completions::Args),
 }
 
 /// How a command ended: the exit status.
@@ -103,9 +131,13 @@ fn dispatch(command: Command) -> Status {
         Command::Eval(args) => eval::run(args),
         Command::Ir(args) => ir::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Fmt(args) => fmt::run(args),
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Doc(args) => doc::run(args),
+        Command::New(args) => new::run(args),
+        Command::Lsp(args) => lsp::run(args),
+        Command::Completions(args) => completions::run(args),
     }
 }
 

@@ -13,6 +13,14 @@ pub fn line(text: &str) {
     }
 }
 
+/// A text of results, as it is.
+pub fn text(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
 /// One JSON object on a line of its own.
 pub fn object(value: &Value) {
     line(&value.to_string());

@@ -147,6 +147,7 @@ const SOURCES: &[&str] = &[
     "synthetic.linear",
     "synthetic.moons",
     "synthetic.spirals",
+    "synthetic.tokens",
     "synthetic.text",
     "text",
 ];
@@ -166,6 +167,7 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
         "synthetic.moons" => synthetic::moons(source, read)?,
         "synthetic.spirals" => synthetic::spirals(source, read)?,
         "synthetic.linear" => synthetic::linear(source, read)?,
+        "synthetic.tokens" => synthetic::tokens(source, read)?,
         "synthetic.text" => text::synthetic(source)?,
         "text" => text::load(source, context)?,
         name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),

@@ -5,6 +5,7 @@ use crate::data::{self, Dataset, Shelf};
 use crate::diag::Diagnostic;
 use crate::ir::DType;
 use crate::sema::program::Program;
+use crate::sema::record::Shared;
 use crate::sema::{self, BuildOptions, Modules};
 use crate::source::SourceMap;
 use crate::syntax::ast::{Expr, Train};
@@ -83,11 +84,21 @@ impl Maker {
         overrides: &[(String, Expr)],
         fold: Option<Fold>,
     ) -> Result<(Program, Pipeline), Vec<Diagnostic>> {
+        self.recorded(overrides, fold, None)
+    }
+
+    /// The same, noting the types of expressions on the way (for an editor).
+    pub fn recorded(
+        &self,
+        overrides: &[(String, Expr)],
+        fold: Option<Fold>,
+        record: Option<Shared>,
+    ) -> Result<(Program, Pipeline), Vec<Diagnostic>> {
         let folded = |pipeline: &Pipeline| fold.map_or_else(|| pipeline.clone(), |fold| fold.of(pipeline));
         let schema = |pipeline: &Pipeline| self.shelf.schema(&folded(pipeline));
         let overrides = self.sets.iter().chain(overrides).cloned().collect();
         let options = BuildOptions { float: self.float, schema: &schema, overrides };
-        let (program, pipeline) = sema::program(&self.modules, &self.sources, &self.train, &options)?;
+        let (program, pipeline) = sema::program_recorded(&self.modules, &self.sources, &self.train, &options, record)?;
         Ok((program, folded(&pipeline)))
     }
 

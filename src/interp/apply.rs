@@ -1,5 +1,6 @@
 //! One primitive applied to values: the meaning of every operation in [`crate::ir::op`].
 
+use super::attention;
 use super::movement as mv;
 use super::reduce as red;
 use super::scalar::{Number, bits_to_unit, bool_binary, compare};
@@ -93,6 +94,8 @@ pub fn apply(op: &Op, args: &[&Value], ty: &Type) -> Value {
         }
         Op::Conv { part, window, groups } => super::window::conv(*part, window, *groups, args, ty),
         Op::Pool { kind, window } => super::window::pool(*kind, window, args, ty),
+        Op::Attention(of) => attention::forward(of, args, ty),
+        Op::AttentionGrad { of, joint } => attention::backward(of, *joint, args, ty),
         Op::Decompose(kind) => {
             let values: Vec<Vec<f64>> = args.iter().map(|a| a.to_f64s()).collect();
             let slices: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();

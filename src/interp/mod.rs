@@ -2,9 +2,10 @@
 //!
 //! * [`scalar`]: elementwise arithmetic, also used by constant folding
 //! * [`value`]: arrays of the four element types
-//! * [`movement`], [`reduce`], [`window`]: the other primitives; [`apply`]: all of them by [`crate::ir::Op`]
+//! * [`movement`], [`reduce`], [`window`], [`attention`]: the other primitives; [`apply`]: all of them by [`crate::ir::Op`]
 
 pub mod apply;
+mod attention;
 mod movement;
 mod reduce;
 pub mod scalar;

@@ -254,6 +254,28 @@ fn result_type(op: &Op, args: &[&Type], hint: &Hint) -> Result<Type, InferError>
         }
         Op::Conv { part, window, groups } => convolved(*part, window, *groups, args, hint),
         Op::Pool { kind, window } => pooled(*kind, window, args, hint),
+        Op::Attention(of) => {
+            let (Some([q, k, v]), mask) = (args.first_chunk(), args.get(3)) else {
+                return fail(format!("attention of {} operands", args.len()));
+            };
+            want(args.len() <= 4, || format!("attention of {} operands", args.len()))?;
+            let sizes = of.sizes(q, k, v, mask.copied()).map_err(InferError)?;
+            Ok(Type::new(q.dtype, vec![sizes.output().iter().sum()]))
+        }
+        Op::AttentionGrad { of, joint } => {
+            let (Some([q, k, v, saved, ct]), mask) = (args.first_chunk(), args.get(5)) else {
+                return fail(format!("attention_grad of {} operands", args.len()));
+            };
+            want(args.len() <= 6, || format!("attention_grad of {} operands", args.len()))?;
+            let sizes = of.sizes(q, k, v, mask.copied()).map_err(InferError)?;
+            let [.., out] = sizes.shapes();
+            let fits = saved.shape[..] == [sizes.output().iter().sum::<usize>()] && saved.dtype == q.dtype;
+            want(fits && **ct == Type::new(q.dtype, out), || format!("attention_grad of {saved} and {ct}"))?;
+            want(!joint || sizes.t == sizes.s, || format!("{} queries beside {} keys", sizes.t, sizes.s))?;
+            let whole = [&sizes.batch[..], &[sizes.t, sizes.widths().iter().sum()]].concat();
+            let row = sizes.shapes()[..3].iter().map(|shape| shape.iter().product::<usize>()).sum();
+            Ok(Type::new(q.dtype, if *joint { whole } else { vec![row] }))
+        }
         Op::Decompose(kind) => decomposed(*kind, args),
         Op::Scan(scan) => scan.infer(args),
         Op::SegmentReduce { kind, offsets } => {

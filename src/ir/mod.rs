@@ -3,6 +3,7 @@
 //! * [`op`]: the primitives; [`types`]: element types and shapes
 //! * [`graph`]: nodes in topological order, named inputs and outputs
 //! * [`infer`]: the type of a node from its operation and operands: the one definition of what is well-typed
+//! * [`attention`]: the sizes of attention, and its formula
 //! * [`scan`]: the loop with a body
 //! * [`build`]: helpers that append nodes (broadcasting, constants, common compositions)
 //! * [`window`]: windows over images, of convolution and pooling
@@ -11,6 +12,7 @@
 
 #[cfg(test)]
 pub mod arbitrary;
+pub mod attention;
 pub mod build;
 pub mod graph;
 pub mod infer;

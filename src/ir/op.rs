@@ -6,6 +6,7 @@
 //! * derivative at a tie: `max`/`min` of two equal operands gives half to each; a max/min reduction splits evenly
 //!   among all the equal elements, a running one takes the latest of them; `abs` and `sign` have derivative 0 at 0.
 
+use super::attention::Attention;
 use super::types::{DType, Shape};
 use super::window::{ConvPart, PoolKind, Window};
 
@@ -211,6 +212,14 @@ pub enum Op {
         kind: PoolKind,
         window: Box<Window>,
     },
+    /// Softmax of scaled products of queries and keys, times values; [`super::attention`] tells operands and result.
+    Attention(Attention),
+    /// The cotangents of queries, keys and values, one after the other in one row; `joint`: side by side in the last axis.
+    /// Operands: those of [`Op::Attention`] (q, k, v), its result, the cotangent of its output, and the mask if there is one.
+    AttentionGrad {
+        of: Attention,
+        joint: bool,
+    },
     /// Of the operand, or of two for [`Decomposition::Solve`].
     Decompose(Decomposition),
     /// Reduction of a rank-1 operand over consecutive segments: result element `s` reduces
@@ -284,6 +293,8 @@ impl Op {
             Op::Dot { .. } => "dot",
             Op::Conv { part, .. } => part.name(),
             Op::Pool { kind, .. } => kind.name(),
+            Op::Attention(_) => "attention",
+            Op::AttentionGrad { .. } => "attention_grad",
             Op::Decompose(d) => d.name(),
             Op::SegmentReduce { kind, .. } => match kind {
                 ReduceKind::Sum => "segment_sum",

@@ -3,6 +3,7 @@
 //! Every node's type is checked against what its operation gives, so a graph that parses is well-typed. Comments
 //! (`// …`) are ignored: places are not read back.
 
+use super::attention::Attention;
 use super::graph::{Graph, InputKind, NodeId, OutputKind};
 use super::op::{ArgKind, Binary, Compare, Decomposition, Hint, Op, ReduceKind, Unary};
 use super::print::kind_name;
@@ -358,6 +359,8 @@ fn with_attributes(name: &str, given: &mut Attributes) -> Result<Op, String> {
             carries: given.one("carries")?,
             slices: given.one("slices")?,
         })),
+        "attention" => Op::Attention(attention(given)?),
+        "attention_grad" => Op::AttentionGrad { of: attention(given)?, joint: given.one("joint")? == 1 },
         "segment_broadcast" => Op::SegmentBroadcast { offsets: Arc::new(given.list("offsets")) },
         _ => return Err(format!("there is no operation '{name}'")),
     })
@@ -371,6 +374,15 @@ fn window(given: &mut Attributes) -> Box<Window> {
         low: list("low"),
         high: list("high"),
         dilation: list("dilation"),
+    })
+}
+
+fn attention(given: &mut Attributes) -> Result<Attention, String> {
+    Ok(Attention {
+        heads: given.one("heads")?,
+        groups: given.one("groups")?,
+        causal: given.one("causal")? == 1,
+        scale: f64::from_bits(given.one("scale_bits")? as u64),
     })
 }
 
@@ -432,6 +444,8 @@ input "ü": f64[] hyper
   output "h": %0 update[0]
   output "y": %0 value
 }
+%42: f32[8] = attention[heads=1, groups=1, causal=true, scale_bits=4602678819172646912] %0, %11, %12
+%43: f32[2, 9] = attention_grad[heads=1, groups=1, causal=true, scale_bits=4602678819172646912, joint=true] %0, %11, %12, %42, %0
 output "y": %33 value
 output "m": %27 report
 output "x": %12 update[0]

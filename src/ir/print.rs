@@ -10,6 +10,7 @@
 //! ```
 //! [`super::parse`] reads it back. Lists that are empty are left out. The body of a scan follows its line, between braces.
 
+use super::attention::Attention;
 use super::graph::{Graph, InputKind, Node, OutputKind};
 use super::op::Op;
 use super::window::Window;
@@ -108,6 +109,8 @@ fn attributes(op: &Op) -> Vec<String> {
             let sizes = sizes.iter().map(|(name, n)| format!("{name}={n}"));
             sizes.chain([format!("reverse={}", s.reverse)]).collect()
         }
+        Op::Attention(of) => attention(of),
+        Op::AttentionGrad { of, joint } => [attention(of), vec![format!("joint={joint}")]].concat(),
         Op::Unary(_)
         | Op::Binary(_)
         | Op::Compare(_)
@@ -127,6 +130,17 @@ fn window_lists(window: &Window) -> [(&'static str, &[usize]); 5] {
         ("low", &window.low),
         ("high", &window.high),
         ("dilation", &window.dilation),
+    ]
+}
+
+/// The scale by its bits, since attributes are whole numbers.
+fn attention(of: &Attention) -> Vec<String> {
+    let Attention { heads, groups, causal, scale } = of;
+    vec![
+        format!("heads={heads}"),
+        format!("groups={groups}"),
+        format!("causal={causal}"),
+        format!("scale_bits={}", scale.to_bits()),
     ]
 }
 

@@ -31,6 +31,8 @@ pub enum Builtin {
     Einsum,
     /// `eigh(a)` gives (values, vectors); `orthonormal(a)`, `cholesky(a)`, `solve(a, b)`
     Decompose(Decomposition),
+    /// `scaled_attention(q, k, v, mask, heads = 1, groups = heads, scale, causal = false)`
+    Attention,
     /// `argmax(x, axis)`
     Arg(ArgKind),
     /// `cumsum(x, axis, reverse = false)`, `cumprod`, `cummax`, `cummin`
@@ -127,6 +129,7 @@ const TABLE: &[(&str, Builtin)] = &[
     ("orthonormal", Builtin::Decompose(Decomposition::Orthonormal)),
     ("cholesky", Builtin::Decompose(Decomposition::Cholesky)),
     ("solve", Builtin::Decompose(Decomposition::Solve)),
+    ("scaled_attention", Builtin::Attention),
     ("grad_at", Builtin::GradAt),
     ("loss_at", Builtin::LossAt),
     ("hvp", Builtin::Hvp),
@@ -180,5 +183,10 @@ impl Builtin {
     /// Names that are called directly (not `all.…`).
     pub fn names() -> impl Iterator<Item = &'static str> {
         TABLE.iter().map(|(n, _)| *n).filter(|n| !n.contains('.'))
+    }
+
+    /// `sum` of `all.sum`, and so on.
+    pub fn names_of_all() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().filter_map(|(n, _)| n.strip_prefix("all."))
     }
 }

@@ -4,6 +4,7 @@
 //! * [`resolve`]: names, arities and named arguments in every definition, used or not
 //! * [`elab`]: definitions instantiated with concrete hyper-parameters and shapes, checked and lowered to the IR
 //! * [`program`]: the result for a train item; [`eval`]: for an expression of `optc eval`
+//! * [`record`]: types and shapes by place, for the language server
 
 pub mod builtins;
 pub mod elab;
@@ -12,10 +13,13 @@ pub mod library;
 pub mod lint;
 pub mod modules;
 pub mod program;
+pub mod record;
 pub mod resolve;
 pub mod value;
 
-pub use elab::{BuildOptions, Expectation, GRADIENT, objective_name, program, test_graph, update_program};
+pub use elab::{
+    BuildOptions, Expectation, GRADIENT, objective_name, program, program_recorded, test_graph, update_program,
+};
 pub use eval::{COTANGENT, EvalGraph, eval_graph};
 pub use modules::{Modules, load};
 

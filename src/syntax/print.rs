@@ -10,16 +10,29 @@ use crate::source::{SourceMap, Span};
 
 /// Prints a file's tree. Places are byte offsets (`@start..end`), since the tree does not hold the text.
 pub fn print(file: &File) -> String {
-    Printer { sources: None, out: String::new(), indent: 0 }.file(file)
+    Printer { places: Places::Bytes, out: String::new(), indent: 0 }.file(file)
 }
 
 /// Prints a file's tree with places as `line:column`.
 pub fn print_with_places(sources: &SourceMap, file: &File) -> String {
-    Printer { sources: Some(sources), out: String::new(), indent: 0 }.file(file)
+    Printer { places: Places::Lines(sources), out: String::new(), indent: 0 }.file(file)
+}
+
+/// Prints a file's tree without places: two texts with the same outline mean the same.
+pub fn outline(file: &File) -> String {
+    Printer { places: Places::None, out: String::new(), indent: 0 }.file(file)
+}
+
+/// How places are written.
+#[derive(Clone, Copy)]
+enum Places<'a> {
+    None,
+    Bytes,
+    Lines(&'a SourceMap),
 }
 
 struct Printer<'a> {
-    sources: Option<&'a SourceMap>,
+    places: Places<'a>,
     out: String,
     indent: usize,
 }
@@ -33,15 +46,16 @@ impl Printer<'_> {
     }
 
     fn line(&mut self, text: impl AsRef<str>, span: Span) {
-        let place = match self.sources {
-            Some(sources) => {
+        let place = match self.places {
+            Places::Lines(sources) => {
                 let (line, column) = sources.line_col(span);
-                format!("{line}:{column}")
+                format!("  {line}:{column}")
             }
-            None => format!("@{}..{}", span.start, span.end),
+            Places::Bytes => format!("  @{}..{}", span.start, span.end),
+            Places::None => String::new(),
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(self.out, "{:indent$}{}  {place}", "", text.as_ref(), indent = self.indent);
+        let _ = writeln!(self.out, "{:indent$}{}{place}", "", text.as_ref(), indent = self.indent);
     }
 
     fn inside(&mut self, body: impl FnOnce(&mut Self)) {
@@ -94,6 +108,10 @@ impl Printer<'_> {
                 let inputs: Vec<_> = step.inputs.iter().map(|i| i.name.as_str()).collect();
                 p.line(format!("step({})", inputs.join(", ")), step.span);
                 p.block(&step.body);
+            }
+            if let Some(sample) = &train.sample {
+                p.line(format!("sample({})", arguments(&sample.args)), sample.span);
+                p.block(&sample.body);
             }
         });
     }
@@ -218,6 +236,14 @@ fn exprs(list: &[Expr], between: &str) -> String {
     list.iter().map(expr).collect::<Vec<_>>().join(between)
 }
 
+fn arguments(args: &[Arg]) -> String {
+    let arg = |a: &Arg| match &a.name {
+        Some(name) => format!("{} = {}", name.name, expr(&a.value)),
+        None => expr(&a.value),
+    };
+    args.iter().map(arg).collect::<Vec<_>>().join(", ")
+}
+
 /// An expression as an S-expression, with every grouping visible.
 pub fn expr(e: &Expr) -> String {
     match &e.kind {
@@ -234,11 +260,7 @@ pub fn expr(e: &Expr) -> String {
         ExprKind::Pipe(a, b) => format!("(|> {} {})", expr(a), expr(b)),
         ExprKind::Range(a, b) => format!("(.. {} {})", expr(a), expr(b)),
         ExprKind::Call(f, args) => {
-            let arg = |a: &Arg| match &a.name {
-                Some(name) => format!("{} = {}", name.name, expr(&a.value)),
-                None => expr(&a.value),
-            };
-            format!("{}({})", expr(f), args.iter().map(arg).collect::<Vec<_>>().join(", "))
+            format!("{}({})", expr(f), arguments(args))
         }
         ExprKind::Index(base, items) => {
             format!("{}[{}]", expr(base), items.iter().map(index).collect::<Vec<_>>().join(", "))
@@ -275,8 +297,8 @@ fn inline(block: &Block) -> String {
     if let [Stmt { kind: StmtKind::Expr(e), .. }] = block.stmts.as_slice() {
         return expr(e);
     }
-    let mut printer = Printer { sources: None, out: String::new(), indent: 0 };
+    let mut printer = Printer { places: Places::None, out: String::new(), indent: 0 };
     block.stmts.iter().for_each(|s| printer.stmt(s));
-    let lines: Vec<_> = printer.out.lines().map(|l| l.rsplit_once("  @").map_or(l, |(text, _)| text).trim()).collect();
+    let lines: Vec<_> = printer.out.lines().map(str::trim).collect();
     format!("{{ {} }}", lines.join("; "))
 }

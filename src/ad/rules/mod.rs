@@ -3,6 +3,7 @@
 //! Derivatives at the points where a function has none are those written in [`crate::ir::op`]: ties of maxima and minima are split
 //! evenly, `abs` has 0 at 0. `pow` has derivative 0 in the exponent where the base is not positive.
 
+mod attention;
 mod elementwise;
 mod linear;
 mod reduce;
@@ -70,6 +71,9 @@ pub fn vjp(b: &mut Builder, id: NodeId, node: &Node, ct: NodeId, needs: &[bool])
         }
         Op::Conv { part, window, groups } => Ok(window::conv(b, &rule, *part, window, *groups)),
         Op::Pool { kind, window } => Ok(window::pool(b, &rule, *kind, window)),
+
+        Op::Attention(of) => attention::attention(b, &rule, *of),
+        Op::AttentionGrad { of, joint } => attention::gradient(b, &rule, *of, *joint),
 
         Op::Reduce { kind, axes } => one(reduce::reduce(b, &rule, *kind, axes)),
         Op::Cumulative { kind: ReduceKind::Sum, axis, reverse } => {

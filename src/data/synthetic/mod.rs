@@ -5,11 +5,13 @@ mod glyphs;
 mod linear;
 mod plane;
 mod sentences;
+mod tokens;
 
 pub use digits::digits;
 pub use linear::linear;
 pub use plane::{moons, spirals};
 pub use sentences::sentences;
+pub use tokens::tokens;
 
 use super::args::{Args, Fallible, bad};
 use super::table::MOST_ROWS;

@@ -25,8 +25,7 @@ pub fn store_shared(graph: &Graph, classes: &[Class], units: &[Unit], required: 
             }
         }
     }
-    let stored = stored(graph, classes, required);
-    let weights = weights(graph, &stored);
+    let mut stored = stored(graph, classes, required);
     // Only the last values of the shared part: those that some node uses that not all of the kernels compute.
     let mut frontier = vec![false; graph.nodes.len()];
     for id in graph.ids() {
@@ -38,7 +37,10 @@ pub fn store_shared(graph: &Graph, classes: &[Class], units: &[Unit], required: 
         }
     }
     let mut any = false;
+    // In order, so that what builds on a value that will be stored costs no more than to load it.
+    let mut weights: Vec<f64> = Vec::with_capacity(graph.nodes.len());
     for id in graph.ids() {
+        weights.push(work(graph, id, &stored, &weights));
         let shared = kernel[id.index()] == SEVERAL && frontier[id.index()];
         if !shared || stored[id.index()] || view_of(graph, id).is_some() {
             continue;
@@ -46,31 +48,27 @@ pub fn store_shared(graph: &Graph, classes: &[Class], units: &[Unit], required: 
         let limit = if graph.ty(id).elements() == 1 { SCALAR } else { STORE_AND_LOAD };
         if weights[id.index()] > limit {
             required[id.index()] = true;
+            stored[id.index()] = true;
             any = true;
         }
     }
     any
 }
 
-/// Work to compute one element of each node from stored values.
-fn weights(graph: &Graph, stored: &[bool]) -> Vec<f64> {
-    let mut weights: Vec<f64> = vec![0.0; graph.nodes.len()];
-    for id in graph.ids() {
-        let node = graph.node(id);
-        let elements = node.ty.elements().max(1) as f64;
-        let from: f64 = node
-            .args
-            .iter()
-            .map(|a| {
-                // A smaller operand is computed or loaded once for many elements of this one.
-                let share = (graph.ty(*a).elements() as f64 / elements).min(1.0);
-                let base = base_of(graph, *a).0;
-                share * if stored[base.index()] { LOAD } else { weights[a.index()] }
-            })
-            .sum();
-        weights[id.index()] = from + weight(&node.op);
-    }
-    weights
+/// Work to compute one element of a node from stored values. An operand that is used twice is computed once.
+fn work(graph: &Graph, id: NodeId, stored: &[bool], weights: &[f64]) -> f64 {
+    let node = graph.node(id);
+    let elements = node.ty.elements().max(1) as f64;
+    let operands = node.args.iter().enumerate().filter(|(k, a)| !node.args[..*k].contains(a));
+    let from: f64 = operands
+        .map(|(_, a)| {
+            // A smaller operand is computed or loaded once for many elements of this one.
+            let share = (graph.ty(*a).elements() as f64 / elements).min(1.0);
+            let base = base_of(graph, *a).0;
+            share * if stored[base.index()] { LOAD } else { weights[a.index()] }
+        })
+        .sum();
+    from + weight(&node.op)
 }
 
 fn weight(op: &Op) -> f64 {

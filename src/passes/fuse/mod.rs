@@ -112,7 +112,7 @@ fn required(graph: &Graph, classes: &[Class], fusion: Fusion) -> Vec<bool> {
             Class::Library | Class::Concat => {
                 for arg in &node.args {
                     let base = match node.op {
-                        Op::Dot { .. } => operands::strided(graph, *arg).base,
+                        ref op if operands::are_strided(op) => operands::strided(graph, *arg).base,
                         _ => base_of(graph, *arg).0,
                     };
                     required[base.index()] = true;

@@ -35,8 +35,13 @@ pub fn strided(graph: &Graph, id: NodeId) -> Strided {
     }
 }
 
-/// The stored nodes that a product reads; `None` for other operations.
+/// Whether an operation reads its operands by strides: products, and attention.
+pub fn are_strided(op: &Op) -> bool {
+    matches!(op, Op::Dot { .. } | Op::Attention(_) | Op::AttentionGrad { .. })
+}
+
+/// The stored nodes that a product (or attention) reads; `None` for other operations.
 pub fn reads(graph: &Graph, id: NodeId) -> Option<Vec<NodeId>> {
     let node = graph.node(id);
-    matches!(node.op, Op::Dot { .. }).then(|| node.args.iter().map(|a| strided(graph, *a).base).collect())
+    are_strided(&node.op).then(|| node.args.iter().map(|a| strided(graph, *a).base).collect())
 }

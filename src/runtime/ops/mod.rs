@@ -1,18 +1,22 @@
 //! Library calls: operations that are loops of their own and not part of a kernel.
 //!
 //! * [`product`]: general dot products on a GEMM crate; [`gemm`]: one product
+//! * [`attention`]: softmax(q kᵀ) v in tiles, and its gradient
 //! * [`matrix`]: decompositions of matrices
 //! * [`movement`]: gather, pad, concatenate, repeat over segments: bytes that move
 //! * [`conv`]: convolutions; [`pool`]: windows that are summed, and their maxima
+//! * [`wide`]: wide vectors for loops of Rust
 //! * [`arithmetic`]: scatter-add, cumulative and segmented reductions, sorting
 
 pub mod arithmetic;
+pub mod attention;
 pub mod conv;
 pub mod gemm;
 pub mod matrix;
 pub mod movement;
 pub mod pool;
 pub mod product;
+pub mod wide;
 
 use crate::ir::{Graph, NodeId, Op};
 use crate::passes::fuse::operands::strided;
@@ -22,6 +26,7 @@ use crate::runtime::pool::Pool;
 #[derive(Clone, Debug)]
 pub enum Call {
     Product(product::Product),
+    Attention(Box<attention::Attention>),
     Matrix(matrix::Matrix),
     Conv(conv::Conv),
     Pool(pool::Pooling),
@@ -46,6 +51,9 @@ impl Call {
                 };
                 let (lhs, rhs) = (strided(graph, node.args[0]), strided(graph, node.args[1]));
                 Call::Product(product::Product::new(node.ty.dtype, &axes, &lhs, &rhs))
+            }
+            Op::Attention(_) | Op::AttentionGrad { .. } => {
+                Call::Attention(Box::new(attention::Attention::new(graph, id)))
             }
             Op::Decompose(kind) => Call::Matrix(matrix::Matrix::new(graph, id, *kind)),
             Op::Conv { part, window, groups } => Call::Conv(conv::Conv::new(graph, id, *part, window, *groups)),
@@ -74,6 +82,7 @@ impl Call {
         unsafe {
             match self {
                 Call::Product(product) => product.run(pool, args[0], args[1], out),
+                Call::Attention(attention) => attention.run(pool, args, out),
                 Call::Matrix(matrix) => matrix.run(args, out),
                 Call::Conv(conv) => conv.run(pool, args, out, workspace),
                 Call::Pool(pooling) => pooling.run(pool, args, out),

@@ -54,6 +54,10 @@ const COLUMNS: usize = 32;
 /// Least rows of a tile of a product with a transposed left operand (a weight's gradient). Such tiles cut rows: columns would
 /// make every tile read the whole transposed operand, at half the speed.
 const ROWS: usize = 192;
+/// Least columns of a tile of such a product with fewer rows: a tile packs the transposed operand once more.
+const WIDE: usize = 96;
+/// From this many rows on, a plain product's tiles cut rows, at least `ROWS` of them.
+const TALL: usize = 1024;
 /// Below this many multiply-adds a plain loop is quicker than the library's overhead.
 const TINY: usize = 2048;
 
@@ -119,11 +123,22 @@ impl Product {
         let work = product.m * product.n * product.k;
         if work >= SHARED {
             // A power of two, so that two and four cores get equal shares.
-            let tiles = (work / TILE).clamp(2, MOST_TILES);
-            let transposed = product.lhs.0 == 1 && product.lhs.1 != 1 && product.m >= 2 * ROWS;
-            let tiles = if transposed { tiles.min(product.m / ROWS) } else { tiles };
+            let mut tiles = (work / TILE).clamp(2, MOST_TILES);
+            let transposed = product.lhs.0 == 1 && product.lhs.1 != 1;
+            let (rows, columns) = (product.m, product.n);
+            product.split_rows = if transposed && rows >= 2 * ROWS {
+                tiles = tiles.min(rows / ROWS);
+                true
+            } else if transposed && columns >= 2 * WIDE {
+                tiles = tiles.min(columns / WIDE);
+                false
+            } else if !transposed && rows >= TALL {
+                tiles = tiles.min(rows / ROWS);
+                true
+            } else {
+                columns >> tiles.ilog2() < COLUMNS
+            };
             product.tiles = 1 << tiles.ilog2();
-            product.split_rows = transposed || product.n / product.tiles < COLUMNS;
         }
         product
     }

@@ -1,5 +1,6 @@
 //! Compiled programs against the interpreter of the IR.
 
+mod attention;
 mod models;
 mod random_graphs;
 

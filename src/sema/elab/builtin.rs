@@ -67,12 +67,12 @@ impl Elab<'_> {
         Ok(Taker { builtin, args: bound, names, next: 0, span })
     }
 
-    pub(super) fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
+    pub fn optional(&mut self, taker: &mut Taker) -> Option<Argument> {
         taker.next += 1;
         taker.args[taker.next - 1].take()
     }
 
-    pub(super) fn required(&mut self, taker: &mut Taker) -> R<Operand> {
+    pub fn required(&mut self, taker: &mut Taker) -> R<Operand> {
         match self.optional(taker) {
             Some(Argument { value: Value::Poison, .. }) => Err(Failed::Reported),
             Some(arg) => Ok(Operand { value: arg.value, span: arg.span }),
@@ -93,7 +93,7 @@ impl Elab<'_> {
         Ok((self.to_tensor(x.value, dtype, x.span)?, x.span))
     }
 
-    fn required_ints(&mut self, taker: &mut Taker) -> R<(Vec<i64>, Span)> {
+    pub fn required_ints(&mut self, taker: &mut Taker) -> R<(Vec<i64>, Span)> {
         let x = self.required(taker)?;
         let ints = self.int_list(&x)?;
         Ok((ints, x.span))
@@ -129,7 +129,7 @@ impl Elab<'_> {
         sizes.filter(fits).ok_or_else(|| self.fail(error("E0203", format!("{ints:?} is not a shape")).at(at, "here")))
     }
 
-    fn flag(&mut self, taker: &mut Taker) -> R<bool> {
+    pub fn flag(&mut self, taker: &mut Taker) -> R<bool> {
         match self.optional(taker) {
             None => Ok(false),
             Some(Argument { value: Value::Bool(b), .. }) => Ok(b),
@@ -215,6 +215,7 @@ impl Elab<'_> {
             Builtin::Grad => self.grad(args, span),
             Builtin::Einsum => self.einsum(args, span),
             Builtin::Decompose(kind) => self.decompose(b, kind, args, span),
+            Builtin::Attention => self.attention(args, span),
             Builtin::Arg(kind) => self.arg_reduce(b, kind, args, span),
             Builtin::Cumulative(kind) => {
                 let mut t = self.take(b, args, &["x", "axis", "reverse"], span)?;
@@ -392,7 +393,7 @@ impl Elab<'_> {
         }
     }
 
-    fn push(&mut self, op: Op, args: &[Tensor], span: Span) -> R<Value> {
+    pub fn push(&mut self, op: Op, args: &[Tensor], span: Span) -> R<Value> {
         let nodes: Vec<_> = args.iter().map(|t| t.node).collect();
         let name = op.name();
         match self.graph.try_push(op, &nodes, Hint::default(), span) {

@@ -6,6 +6,7 @@
 //! all independent errors of a file appear in one run.
 
 pub mod apply;
+mod attention;
 mod builtin;
 mod data;
 mod dims;
@@ -21,6 +22,7 @@ mod optimizer;
 mod pass;
 mod ranges;
 mod rule;
+mod sample;
 mod scan;
 mod scan_body;
 mod state;
@@ -43,7 +45,7 @@ use std::sync::Arc;
 
 pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
-pub use train::{BuildOptions, TrainSource, objective_name, program};
+pub use train::{BuildOptions, TrainSource, objective_name, program, program_recorded};
 pub use update::{GRADIENT, update_program};
 
 /// Why an expression has no value.
@@ -70,6 +72,15 @@ pub struct DimBinding {
     pub origin: String,
 }
 
+/// What `..` stands for in one activation, and where that came from.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    pub axes: Vec<usize>,
+    pub span: Span,
+    /// `prediction: float[32]`
+    pub origin: String,
+}
+
 /// The activation of one definition (or of the train item's body).
 pub struct Frame {
     pub module: ModuleId,
@@ -83,7 +94,7 @@ pub struct Frame {
     pub scopes: Vec<HashMap<String, Value>>,
     pub dims: HashMap<String, DimBinding>,
     /// The axes that `..` stands for, once solved.
-    pub rest: Option<Vec<usize>>,
+    pub rest: Option<Rest>,
     /// Paths given to named layers and rules here, so that a second one of a name gets its own.
     pub used_paths: HashSet<String>,
     pub anonymous: HashMap<String, usize>,
@@ -196,16 +207,23 @@ pub struct Elab<'a> {
     pub evaluation: Vec<(String, NodeId)>,
     /// Some rule says `eval theta = …`.
     pub has_eval: bool,
+    /// The train item's sample: its settings and its scores.
+    pub sample: Option<(crate::sema::program::Sample, NodeId)>,
     /// Run-time `if`s around the statement under way.
     pub choices: usize,
     /// `optc eval`: parameters take their starting values in the same graph.
     pub inline_params: bool,
+    /// Of a training: the columns of its data, and those that its step names.
+    pub columns: Vec<String>,
+    pub step_inputs: Vec<String>,
     named_inputs: HashMap<String, NodeId>,
     pub steps: Vec<train::Minimized>,
     /// The step counters of the scans around, the outermost first.
     pub scans: Vec<NodeId>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
+    /// Where the types of expressions are written down, if they are.
+    pub record: Option<super::record::Shared>,
 }
 
 /// Calls deeper than this are a recursion that does not end: definitions are instantiated, not called.
@@ -236,18 +254,22 @@ impl<'a> Elab<'a> {
             evaluating: false,
             evaluation: vec![],
             has_eval: false,
+            sample: None,
             choices: 0,
             inline_params: false,
+            columns: vec![],
+            step_inputs: vec![],
             named_inputs: HashMap::new(),
             steps: vec![],
             scans: vec![],
             expectations: vec![],
+            record: None,
         }
     }
 
     /// Records a diagnostic (once) and gives the token that says so.
     pub fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
-        let diagnostic = self.in_users_text(diagnostic);
+        let diagnostic = self.with_calls(self.in_users_text(diagnostic));
         let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
         if !self.diags.iter().any(known) {
             self.diags.push(diagnostic);
@@ -266,6 +288,21 @@ impl<'a> Elab<'a> {
             let text = format!("in this call of {}", frame.title);
             diagnostic.labels.insert(0, Label { span: frame.called_at, text });
         }
+        diagnostic
+    }
+
+    /// Through which calls the walk came to this place, if there are several: shapes come from them.
+    fn with_calls(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        const MOST: usize = 4;
+        let users = |span: Span| self.modules.user_modules().any(|(_, m)| m.file == span.file);
+        let calls = self.frames.iter().rev().filter(|f| f.called_at != Span::default() && users(f.called_at));
+        let calls: Vec<&Frame> = calls.collect();
+        if calls.len() < 2 {
+            return diagnostic;
+        }
+        let unmarked = calls.iter().filter(|f| diagnostic.labels.iter().all(|l| l.span != f.called_at));
+        let told = unmarked.map(|f| format!("in {}, called at {}", f.title, self.sources.place(f.called_at)));
+        diagnostic.notes.extend(told.take(MOST).collect::<Vec<_>>());
         diagnostic
     }
 

@@ -7,6 +7,7 @@ use crate::ir::build::Builder;
 use crate::ir::{DType, Graph, InputKind, NodeId, Op, OutputKind, Type};
 use crate::sema::modules::Modules;
 use crate::sema::program::{BufferInfo, Control, GraphSource, Hyper, Objective, Program, Report, Role, Settings, View};
+use crate::sema::record::Shared;
 use crate::sema::value::{Layout, Value};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{Expr, ExprKind, Train};
@@ -57,7 +58,19 @@ pub fn program(
     train: &Train,
     options: &BuildOptions,
 ) -> Result<(Program, Pipeline), Vec<Diagnostic>> {
+    program_recorded(modules, sources, train, options, None)
+}
+
+/// The same, and the types of all expressions that were met.
+pub fn program_recorded(
+    modules: &Arc<Modules>,
+    sources: &Arc<SourceMap>,
+    train: &Train,
+    options: &BuildOptions,
+    record: Option<Shared>,
+) -> Result<(Program, Pipeline), Vec<Diagnostic>> {
     let mut elab = Elab::new(modules, sources, options.float);
+    elab.record = record;
     elab.training = true;
     let mut lookup = |pipeline: &Pipeline| (options.schema)(pipeline);
     let frame = elab.train_frame(format!("train {}", train.name.name));
@@ -85,6 +98,11 @@ pub fn program(
     if !elab.pass.columns.is_empty() {
         source.pass(rows)?;
     }
+    let mut sample = None;
+    if train.sample.is_some() {
+        // What is wrong with it is known before anything runs.
+        sample = source.elaborate(1, false, |elab, _| elab.sample.take())?.map(|(sample, _)| sample);
+    }
     if elab.diags.iter().any(Diagnostic::is_error) {
         return Err(elab.diags);
     }
@@ -104,6 +122,7 @@ pub fn program(
         reports,
         loads: elab.loads,
         layers: elab.layers,
+        sample,
         init,
         graphs: Box::new(source),
     };
@@ -212,6 +231,13 @@ impl GraphSource for TrainSource {
         graph.map_err(|_| elab.diags)
     }
 
+    fn sample(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        if self.train.sample.is_none() {
+            return Ok(None);
+        }
+        self.elaborate(1, false, |elab, built| elab.sample_graph(&built.groups))
+    }
+
     fn weights(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
         if !self.has_eval {
             return Ok(None);
@@ -264,12 +290,22 @@ impl Elab<'_> {
         if self.local(&pipeline.name).is_none() {
             self.define(&pipeline.name, Value::Data(Rc::new(schema.clone())));
         }
+        self.note_columns(train, &schema);
         let settings = self.settings(train, &schema)?;
         for stmt in &train.lets {
             // A failed `let` poisons its name; the step is still checked.
             let _ = self.statements(std::slice::from_ref(stmt));
         }
         Ok(Head { settings, schema, pipeline })
+    }
+
+    fn note_columns(&self, train: &Train, schema: &Schema) {
+        let Some(record) = &self.record else { return };
+        let columns = schema.columns.iter().map(|c| {
+            let ty = Type::new(if c.is_float { self.float } else { DType::I32 }, c.shape.clone());
+            (c.name.clone(), self.ir_type_text(&ty))
+        });
+        record.borrow_mut().add_columns(train.name.span, columns.collect());
     }
 
     /// By default the loss: of the test rows, if there are some.
@@ -339,8 +375,12 @@ impl Elab<'_> {
                         _ => "an integer that is not negative",
                     };
                     let found = self.type_text(&other);
-                    return Err(self
-                        .fail(error("E0204", format!("'{known}' takes {wanted}, not {found}")).at(expr.span, "here")));
+                    let d = error("E0204", format!("'{known}' takes {wanted}, not {found}")).at(expr.span, "here");
+                    let help = match &other {
+                        Value::Str(text) if text.parse::<u64>().is_ok() => Some(format!("write `{known} = {text}`")),
+                        _ => None,
+                    };
+                    return Err(self.fail(d.maybe_help(help)));
                 }
                 (unknown, _) => {
                     let d = error("E0304", format!("unknown setting '{unknown}'"))
@@ -365,6 +405,9 @@ impl Elab<'_> {
         self.pass.rows = if training { schema.train_rows } else { schema.test_rows };
         self.step_body(train, schema, rows)?;
         self.check_indices(train, schema)?;
+        if let (Some(sample), false, 1) = (&train.sample, training, rows) {
+            self.sample = Some(self.sample(sample, schema, &train.data)?);
+        }
         self.finish_step(training)
     }
 
@@ -378,6 +421,8 @@ impl Elab<'_> {
                     .help("add `step(columns) { …; minimize … with … }`"),
             ));
         };
+        self.columns = schema.columns.iter().map(|c| c.name.clone()).collect();
+        self.step_inputs = step.inputs.iter().map(|i| i.name.clone()).collect();
         let mut failed = false;
         for input in &step.inputs {
             let Some(column) = schema.columns.iter().find(|c| c.name == input.name) else {

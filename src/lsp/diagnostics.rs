@@ -1,0 +1,42 @@
+//! The compiler's diagnostics as an editor shows them.
+
+use super::analysis::Analysis;
+use super::text;
+use crate::diag::{Diagnostic, Severity};
+use crate::source::Span;
+use lsp_types as lsp;
+
+pub fn all(analysis: &Analysis) -> Vec<lsp::Diagnostic> {
+    analysis.diagnostics.iter().map(|d| convert(analysis, d)).collect()
+}
+
+fn convert(analysis: &Analysis, d: &Diagnostic) -> lsp::Diagnostic {
+    // The first place in the open file; a problem elsewhere is shown at its beginning.
+    let here = d.labels.iter().position(|l| l.span.file == analysis.file);
+    let span = here.map_or(Span { file: analysis.file, start: 0, end: 0 }, |k| d.labels[k].span);
+    let mut message = d.title.clone();
+    if let Some(label) = here.map(|k| &d.labels[k].text).filter(|text| !text.is_empty()) {
+        message += &format!("\n{label}");
+    }
+    d.notes.iter().for_each(|note| message += &format!("\nnote: {note}"));
+    d.help.iter().for_each(|help| message += &format!("\nhelp: {help}"));
+    let others = d.labels.iter().enumerate().filter(|(k, _)| Some(*k) != here);
+    let related: Vec<lsp::DiagnosticRelatedInformation> = others
+        .filter_map(|(_, label)| {
+            let location = analysis.location(label.span)?;
+            Some(lsp::DiagnosticRelatedInformation { location, message: label.text.clone() })
+        })
+        .collect();
+    lsp::Diagnostic {
+        range: text::range(&analysis.sources, span),
+        severity: Some(match d.severity {
+            Severity::Error => lsp::DiagnosticSeverity::ERROR,
+            Severity::Warning => lsp::DiagnosticSeverity::WARNING,
+        }),
+        code: Some(lsp::NumberOrString::String(d.code.to_string())),
+        source: Some("optc".into()),
+        message,
+        related_information: (!related.is_empty()).then_some(related),
+        ..lsp::Diagnostic::default()
+    }
+}
