@@ -203,9 +203,6 @@ impl Session {
     /// The same, and what could be read.
     pub fn check_all(&mut self) -> (Arc<Modules>, Vec<Diagnostic>) {
         let (modules, mut found) = self.load_all(false);
-        // A definition that could not be read looks like an unknown name where it is used.
-        let whole = !found.iter().any(Diagnostic::is_error);
-        found.extend(sema::resolve::resolve(&modules));
         let request = Request::default();
         let names: IndexSet<String> = modules.trains().map(|t| t.name.name.clone()).collect();
         let shelf = self.shelf(&request);
@@ -214,33 +211,36 @@ impl Session {
             made.map_err(|diags| found.extend(diags)).unwrap_or_default()
         };
         for name in names {
+            if modules.is_broken_train(&name) {
+                continue;
+            }
             let made = checked(self, Runs::of_train(&modules, &name));
             self.tables.extend(made.iter().filter_map(rules_table));
         }
         for item in runs::experiments(&modules) {
+            let train = item.experiment.train.name.as_str();
+            if modules.is_broken_train(train) || modules.is_left_out(modules.main_id(), train) {
+                continue;
+            }
             let runs = Runs::of_experiment(&modules, &self.sources, item);
             checked(self, runs);
         }
+        // After the programs, which say more about the same mistakes.
+        found.extend(sema::resolve::resolve(&modules));
         // A rule that is wrong is not also unwise.
         if !found.iter().any(Diagnostic::is_error) {
             found.extend(sema::lint::lint(&modules));
         }
         let mut once: Vec<Diagnostic> = Vec::new();
         for diagnostic in found {
-            let follows = !whole && self.names_broken_item(&diagnostic);
             let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
-            if !follows && (diagnostic.primary().is_none() || !once.iter().any(known)) {
+            if diagnostic.primary().is_none() || !once.iter().any(known) {
                 once.push(diagnostic);
             }
         }
         once.truncate(MOST_DIAGNOSTICS);
+        once.sort_by_key(|d| d.primary().map(|s| (s.file, s.start)));
         (modules, once)
-    }
-
-    /// Whether an unknown name is defined by an item of the file, which then could not be read.
-    fn names_broken_item(&self, diagnostic: &Diagnostic) -> bool {
-        let name = diagnostic.primary().map_or("", |span| self.sources.text(span));
-        diagnostic.code == "E0201" && sema::modules::text_defines(self.text(), name)
     }
 
     /// The name of what the open file trains.
@@ -424,8 +424,8 @@ impl Session {
         let graph = self.timed("simplify", |_| simplify(graph));
         let compiled = self.timed("compile", |_| Compiled::new(&graph, &Options::default())).map_err(|d| vec![d])?;
         Ok(match stage {
-            Stage::Fused => compiled.fused().print(&self.sources),
-            Stage::Kernels => compiled.kernels().iter().map(crate::kernel::print::print).collect(),
+            Stage::Fused => compiled.print_fused(&self.sources),
+            Stage::Kernels => compiled.print_kernels(),
             Stage::Clif | Stage::Asm => compiled.print_code(stage == Stage::Asm),
             _ => compiled.plan().print(compiled.fused()),
         })

@@ -3,7 +3,7 @@
 //! To add a code: one line in [`CODES`], and a page `explain/E….md` with the rule, a wrong and a right example.
 //!
 //! E01xx syntax, E02xx names, types and shapes, E03xx training and experiments, E04xx data, E05xx files of weights,
-//! E06xx run time, E09xx internal; W07xx likely mistakes in rules.
+//! E06xx run time, E09xx internal; W07xx likely mistakes.
 
 /// A code with its rule.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,7 @@ pub const CODES: &[Entry] = codes! {
     "E0306" "nothing is trained, or something twice",
     "E0307" "an objective names no reported value",
     "E0308" "a comparison or sweep is wrong",
+    "E0309" "a sample cannot be drawn",
     "E0401" "a file cannot be read",
     "E0402" "a file has another format than its source reads",
     "E0403" "a file is cut short",
@@ -80,6 +81,10 @@ pub const CODES: &[Entry] = codes! {
     "W0703" "a constant is zero in 32 bits",
     "W0704" "a division can meet zero",
     "W0705" "a rule ignores the gradient",
+    "W0706" "a value is never used",
+    "W0707" "a parameter is of no use",
+    "W0708" "a branch is never taken",
+    "W0709" "a loss of logits gets probabilities",
 };
 
 /// The entry of a code, in any case (`e0203`).

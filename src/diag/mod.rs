@@ -7,6 +7,7 @@
 pub mod codes;
 pub mod json;
 pub mod render;
+pub mod shapes;
 
 use crate::source::Span;
 

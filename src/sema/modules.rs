@@ -4,11 +4,11 @@ use super::library;
 use crate::diag::{Diagnostic, error, suggest};
 use crate::source::{FileId, SourceMap, Span};
 use crate::stdlib;
-use crate::syntax::ast::{Const, Data, Def, Experiment, Ident, Item, ItemKind, Test, Train, Use};
-use crate::syntax::parse_file;
+use crate::syntax::ast::{self, Const, Data, Def, Experiment, Ident, Item, ItemKind, Test, Train, Use};
+use crate::syntax::{is_name_char, parse_file};
 use indexmap::IndexMap;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A file that the user wrote, in the order of reading, or one of the library's.
@@ -38,6 +38,10 @@ pub struct Module {
     pub name: String,
     pub file: FileId,
     pub items: Vec<Item>,
+    /// Parts of the text that could not be read.
+    left_out: Vec<Span>,
+    /// The words in them: such a name may be defined there, so that it is not also reported as unknown.
+    left_out_words: HashSet<String>,
     /// Names that the module's bodies may use: its own definitions, what it imports, the prelude.
     scope: Scope,
 }
@@ -95,7 +99,11 @@ impl Loader<'_> {
         let (parsed, diags) = parse_file(self.sources, file);
         self.diags.extend(diags);
         let id = self.modules.list.len();
-        self.modules.list.push(Module { name: name.clone(), file, items: parsed.items, scope: HashMap::new() });
+        let ast::File { items, left_out } = parsed;
+        let left_out_words =
+            left_out.iter().flat_map(|span| words(self.sources.text(*span))).map(str::to_string).collect();
+        let scope = HashMap::new();
+        self.modules.list.push(Module { name: name.clone(), file, items, left_out, left_out_words, scope });
         self.modules.by_name.insert(name, id);
         self.fill_scope(id);
         id
@@ -115,7 +123,11 @@ impl Loader<'_> {
             .collect();
         for u in uses {
             if let Some(exports) = self.exports_of(id, &u) {
-                self.import(&u, exports, &mut scope, &mut explicit);
+                let missing = self.import(&u, exports, &mut scope, &mut explicit);
+                self.modules.list[id].left_out_words.extend(missing);
+            } else {
+                let names = u.names.iter().flatten().map(|n| n.name.clone());
+                self.modules.list[id].left_out_words.extend(names);
             }
         }
         for (index, item) in self.modules.list[id].items.iter().enumerate() {
@@ -156,27 +168,43 @@ impl Loader<'_> {
         Some(exports)
     }
 
+    /// Puts the names that are used into the scope; gives those that are not there.
     fn import(
         &mut self,
         u: &Use,
         exports: IndexMap<Cow<'static, str>, Global>,
         scope: &mut Scope,
         explicit: &mut HashMap<String, Span>,
-    ) {
-        let Some(names) = &u.names else { return scope.extend(exports) };
+    ) -> Vec<String> {
+        let mut missing = vec![];
+        let Some(names) = &u.names else {
+            scope.extend(exports);
+            return missing;
+        };
         for name in names {
             match exports.get(name.name.as_str()) {
                 Some(global) => {
                     duplicate(&mut self.diags, explicit, name);
                     scope.insert(name.name.clone().into(), *global);
                 }
-                None => self.diags.push(
-                    error("E0201", format!("module '{}' has no '{}'", u.module.name, name.name))
-                        .at(name.span, "not defined there")
-                        .maybe_help(suggest(&name.name, exports.keys().map(|known| &**known))),
-                ),
+                None => {
+                    missing.push(name.name.clone());
+                    if !self.left_out(u, &name.name) {
+                        let d = error("E0201", format!("module '{}' has no '{}'", u.module.name, name.name))
+                            .at(name.span, "not defined there")
+                            .maybe_help(suggest(&name.name, exports.keys().map(|known| &**known)));
+                        self.diags.push(d);
+                    }
+                }
             }
         }
+        missing
+    }
+
+    /// Whether the used file may define a name in a part that could not be read.
+    fn left_out(&self, u: &Use, name: &str) -> bool {
+        let used = self.modules.by_name.get(&u.module.name).filter(|_| u.is_file);
+        used.is_some_and(|id| self.modules.list[*id].left_out_words.contains(name))
     }
 
     /// A file beside the one that uses it.
@@ -271,6 +299,24 @@ impl Modules {
         }
     }
 
+    /// Whether a part of the module that could not be read mentions this name.
+    pub fn is_left_out(&self, module: ModuleId, name: &str) -> bool {
+        matches!(module, ModuleId::User(k) if self.list[k].left_out_words.contains(name))
+    }
+
+    /// Whether some statement of this stretch of text (an item) could not be read: what it means is not known.
+    pub fn is_broken(&self, span: Span) -> bool {
+        self.list
+            .iter()
+            .flat_map(|m| &m.left_out)
+            .any(|part| part.file == span.file && span.start <= part.start && part.end <= span.end)
+    }
+
+    /// Whether a definition could not be read whole.
+    pub fn is_broken_def(&self, id: DefId) -> bool {
+        matches!(id.module, ModuleId::User(_)) && self.is_broken(self.item(id).span)
+    }
+
     /// All names that mean something inside a module.
     pub fn names(&self, module: ModuleId) -> Box<dyn Iterator<Item = &str> + '_> {
         match module {
@@ -284,6 +330,12 @@ impl Modules {
             ItemKind::Train(t) => Some(t),
             _ => None,
         })
+    }
+
+    /// Whether a part of the training could not be read.
+    pub fn is_broken_train(&self, name: &str) -> bool {
+        let item = self.main().items.iter().find(|i| matches!(&i.kind, ItemKind::Train(t) if t.name.name == name));
+        item.is_some_and(|i| self.is_broken(i.span))
     }
 
     /// Comparisons and sweeps (then with `true`).
@@ -317,11 +369,16 @@ impl Modules {
     }
 }
 
+/// The names that a text mentions.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !is_name_char(c)).filter(|w| !w.is_empty())
+}
+
 /// Whether an item of this name begins on a line of the text: found without parsing, which may have failed.
 pub fn text_defines(text: &str, name: &str) -> bool {
     text.lines().any(|line| {
-        let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
-        let kind = words.next().unwrap_or("");
+        let mut words = words(line);
+        let kind = words.next().unwrap_or_default();
         !line.starts_with([' ', '/']) && is_def_keyword(kind) && words.next() == Some(name)
     })
 }

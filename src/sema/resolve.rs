@@ -101,6 +101,15 @@ impl Walk<'_> {
             }
             self.block(&step.body);
         }
+        if let Some(sample) = &train.sample {
+            for arg in &sample.args {
+                match (&arg.name, &arg.value.kind) {
+                    (None, ExprKind::Name(column)) => self.define(column),
+                    _ => self.expr(&arg.value),
+                }
+            }
+            self.block(&sample.body);
+        }
     }
 
     /// `D` of `float[.., D]`: every capitalised name is solved from the argument.
@@ -209,7 +218,8 @@ impl Walk<'_> {
     /// What is updated was declared before.
     fn target(&mut self, target: &Expr) {
         let ExprKind::Name(name) = &target.kind else { return self.expr(target) };
-        if self.is_local(name) || self.before + self.diags.len() >= MOST_ERRORS {
+        let known = self.is_local(name) || self.modules.is_left_out(self.module, name);
+        if known || self.before + self.diags.len() >= MOST_ERRORS {
             return;
         }
         let locals: Vec<&str> = self.scopes.iter().flatten().map(String::as_str).collect();
@@ -315,12 +325,15 @@ impl Walk<'_> {
             || self.modules.lookup(self.module, name).is_some()
             || WORDS.contains(&name)
             || NAMED_CONSTANTS.iter().any(|(n, _)| *n == name)
-            || Builtin::from_name(name).is_some();
+            || Builtin::from_name(name).is_some()
+            || self.modules.is_left_out(self.module, name);
         let errors = self.before + self.diags.len();
         if known || errors >= MOST_ERRORS {
             return;
         }
         let unknown = error("E0201", format!("unknown name '{name}'")).at(span, "not defined here");
+        // One message about a name is enough.
+        self.scopes.first_mut().expect("a scope is open").insert(name.to_string());
         if errors >= MOST_GUESSES {
             self.diags.push(unknown);
             return;

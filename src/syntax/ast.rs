@@ -13,6 +13,8 @@ pub struct Ident {
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct File {
     pub items: Vec<Item>,
+    /// Parts of the text that could not be read: whole items, or statements of an item. Empty if there are no errors.
+    pub left_out: Vec<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -209,7 +211,7 @@ pub struct Data {
     pub value: Expr,
 }
 
-/// `train name(hyper-parameters) on data { settings; let …; step(columns) { … } }`
+/// `train name(hyper-parameters) on data { settings; let …; step(columns) { … }; sample(column, …) { … } }`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Train {
     pub name: Ident,
@@ -222,6 +224,15 @@ pub struct Train {
     /// `let net = Mlp(hidden)`, in order.
     pub lets: Vec<Stmt>,
     pub step: Option<Step>,
+    pub sample: Option<Sample>,
+}
+
+/// `sample(text, prompt = "…", length = 300) { net(text) }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub args: Vec<Arg>,
+    pub body: Block,
+    pub span: Span,
 }
 
 /// `step(image, label) { … }`

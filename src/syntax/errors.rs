@@ -78,6 +78,9 @@ pub fn not_an_item(text: &str, range: Range<usize>, file: FileId) -> Diagnostic 
         "let" => Some("outside of a body, a value is named with 'const name = …'".to_string()),
         "param" | "state" => Some(format!("'{word}' stands inside a layer, model, metric or optimizer")),
         "minimize" | "report" | "observe" => Some(format!("'{word}' stands inside the 'step' of a 'train'")),
+        "def" | "func" | "function" if rest.starts_with(char::is_uppercase) => Some(
+            "a network is 'model Name(hyper-parameters)(inputs) { … }', a function 'fn name(inputs) = …'".to_string(),
+        ),
         "def" | "func" | "function" => Some("a function is 'fn name(inputs) = …'".to_string()),
         "import" | "from" => Some("names come from other files with 'use layers.{Dense}'".to_string()),
         "class" | "module" | "network" => Some("a network is 'model Name(hyper-parameters)(inputs) { … }'".to_string()),
@@ -172,7 +175,7 @@ fn expected(rules: &[Rule], bracket: Option<Bracket>, before: &str) -> String {
             closers(bracket).iter().for_each(|word| add(word, true));
         }
     } else if has(Rule::kw_step) || has(Rule::step) {
-        add("'step(…) { … }', 'let' or a setting such as 'batch = 128'", true);
+        add("'step(…) { … }', 'sample(…) { … }', 'let' or a setting such as 'batch = 128'", true);
     } else if statement {
         add("a statement", true);
     } else if before.ends_with([':', '→']) && bracket.is_none_or(|b| b.symbol != '[') || before.ends_with("->") {
@@ -230,11 +233,15 @@ fn slip(text: &str, at: usize, token: &str, rules: &[Rule], bracket: Option<Brac
     let help = match token {
         "*" if before.ends_with('*') => "a power is written '^': x^2",
         "<-" | "←" => "'<-' updates a state at the start of a statement; for 'less than minus' write 'a < -b'",
+        "=" if in_condition(before) => "equality is '=='",
         "=" if after_expression(rules) && in_block => "name a value with 'let x = …', update a state with 'x <- …'",
         "=" if after_expression(rules) => "equality is '=='",
         "&" => "write 'and'",
         "|" => "write 'or'; a pipe is '|>'",
         "!" => "write 'not'",
+        ":" if after_expression(rules) && bracket.is_some_and(|b| b.symbol == '(') => {
+            "an argument by name is 'name = value'"
+        }
         ":" if rules.contains(&Rule::result) => "a result's type follows '->', a body stands in braces or after '='",
         "." if after.starts_with(|c: char| c.is_ascii_digit()) => "a number needs a digit before its point: '0.5'",
         "?" => "a choice is 'if c then a else b'",
@@ -242,12 +249,23 @@ fn slip(text: &str, at: usize, token: &str, rules: &[Rule], bracket: Option<Brac
         "minimize" | "report" | "observe" if rules.contains(&Rule::kw_step) || rules.contains(&Rule::step) => {
             "this belongs inside 'step(…) { … }'"
         }
+        "->" | "=>" if bracket.is_some_and(|b| !b.is_block) => {
+            "there are no functions without a name: define one with 'fn name(x) = …'"
+        }
+        "," if after_expression(rules) && in_block => "a statement ends at the end of its line, or with ';'",
+        _ if (rules.contains(&Rule::group) || rules.contains(&Rule::kw_with)) && in_statement(before, "minimize") => {
+            "say how: 'minimize loss with AdamW(1e-3)'"
+        }
         _ if before.ends_with("return") => "a body's value is its last expression: there is no 'return'",
         _ if before.ends_with("else") && rules.contains(&Rule::block) => {
             "after 'if c { … }' the other branch stands in braces too"
         }
+        _ if is_suffixed(token) => "a number has no suffix: its type follows from its use (and from --float)",
         _ if lex::next_token(token, 0).is_some_and(|t| t.kind == TokenKind::Number) && is_glued(token) => {
             "a name cannot begin with a digit; a product needs its '*'"
+        }
+        _ if after_expression(rules) && in_block && token.starts_with(char::is_uppercase) => {
+            "a value is fed on with '|>', a call needs its brackets"
         }
         _ if is_reserved(token) && rules.contains(&Rule::ident) => {
             return Some(format!("'{token}' is a word of the language and cannot be a name"));
@@ -255,6 +273,23 @@ fn slip(text: &str, at: usize, token: &str, rules: &[Rule], bracket: Option<Brac
         _ => return None,
     };
     Some(help.to_string())
+}
+
+/// The error stands in the condition of an `if`.
+fn in_condition(before: &str) -> bool {
+    in_statement(before, "if") && !in_statement(before, "then")
+}
+
+/// A word stands before the error, on its line.
+fn in_statement(before: &str, word: &str) -> bool {
+    let line = before.rsplit(['\n', ';', '{']).next().unwrap_or("");
+    line.split(|c: char| !lex::is_name_char(c)).any(|w| w == word)
+}
+
+/// `1e-3f`, `0.5f32`
+fn is_suffixed(token: &str) -> bool {
+    let number = ["f32", "f64", "f", "F", "d", "L", "u32", "i32", "i64"].iter().find_map(|s| token.strip_suffix(s));
+    number.is_some_and(|n| n.parse::<f64>().is_ok() && n.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// `12abc`

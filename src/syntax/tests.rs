@@ -34,7 +34,7 @@ fn programs_have_these_trees() {
 
 #[test]
 fn bad_programs_have_these_messages() {
-    insta::glob!("../../tests/bad/syntax", "*.opt", |path| {
+    insta::glob!("../../tests/check/syntax", "*.opt", |path| {
         insta::assert_snapshot!(messages(&std::fs::read_to_string(path).unwrap()));
     });
 }

@@ -3,14 +3,18 @@
 //! The library's numbers are compared with recorded references and with finite differences, through the language, in
 //! every engine. References lie outside the repository (`../shared`); where they are absent, a test says so and passes.
 
-mod bad;
+mod char_gpt;
+mod check;
 mod checkpoints;
 mod cli;
+mod cnn;
 mod counts;
 mod data;
 mod docs;
 mod engine;
 mod examples;
+mod examples_train;
+mod experiments;
 mod fmt;
 mod gpt;
 mod language;
@@ -23,9 +27,11 @@ mod ops;
 mod ops_table;
 mod optimizers;
 mod recorded;
+mod recurrent;
 mod reference;
 mod rules;
 mod run;
+mod scan;
 mod stdlib;
 mod support;
 mod training;

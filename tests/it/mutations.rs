@@ -154,7 +154,7 @@ pub fn mutate(text: &str, dice: &mut Dice) -> String {
 pub fn seeds() -> Vec<String> {
     let mut texts: Vec<String> =
         programs_in("examples").into_iter().map(|(_, t)| t).filter(|t| !t.contains("on mnist(")).collect();
-    texts.extend(programs_in("tests/bad").into_iter().map(|(_, t)| t));
+    texts.extend(programs_in("tests/check").into_iter().map(|(_, t)| t));
     texts.push(include_str!("../../stdlib/optimizers/adam.opt").lines().take(60).collect::<Vec<_>>().join("\n"));
     texts
         .iter()

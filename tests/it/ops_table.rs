@@ -56,7 +56,7 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
                 _ => y(format!("to_nchw(window_sum(to_nhwc(x), {windows})) / {}", attr("kernel_size").powi(2))),
             }
         }
-        "ctc" => Some(Entry::Missing("needs a loop over time, which the language does not have yet")),
+        "ctc" => text("ctc(transpose(logits, [1, 0, 2]), target)"),
 
         // Elementwise
         "relu" | "relu6" | "selu" | "sigmoid" | "silu" | "log_sigmoid" | "mish" | "softsign" | "tanh" => {
@@ -206,12 +206,11 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
         "cosine_embedding_loss" => text("cosine_embedding(a, b, t, margin = 0.2)"),
 
         // Cells and whole networks
-        "rnn_cell" => text("tanh(linear(x, w_ih, b_ih) + linear(h, w_hh, b_hh))"),
-        "gru_cell" => text("gru_cell(x, h, w_ih, w_hh, b_ih, b_hh)"),
+        "rnn_cell" => text("rnn_cell(x, h, transpose(w_ih), transpose(w_hh), b_ih + b_hh)"),
+        "gru_cell" => text("gru_of_rows(x, h, w_ih, w_hh, b_ih, b_hh)"),
         "lstm_cell" => {
-            let gates = "lstm_gates(x, h, w_ih, w_hh, b_ih, b_hh)";
-            let cell = format!("lstm_next_cell({gates}, c)");
-            Some(Entry::Expressions(vec![("h_new", format!("lstm_next_hidden({gates}, {cell})")), ("c_new", cell)]))
+            let part = |k: usize| format!("lstm_of_rows(x, h, c, w_ih, w_hh, b_ih, b_hh, part = {k})");
+            Some(Entry::Expressions(vec![("h_new", part(0)), ("c_new", part(1))]))
         }
         "lstm_sequence" => text("lstm_sequence(x, w_ih, w_hh, b_ih, b_hh)"),
         // The file says "x is used several times"; the formula is the one that gives its numbers.

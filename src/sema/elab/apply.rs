@@ -54,8 +54,9 @@ impl Elab<'_> {
         }
     }
 
-    /// `x |> f`, `x |> f(args)`; `transform |> optimizer` makes a chain.
-    pub fn pipe(&mut self, x: &Expr, f: &Expr, span: Span) -> R<Value> {
+    /// `x |> f`, `x |> f(args)`; `transform |> optimizer` makes a chain. What is said of a call in a pipe points at its own
+    /// part of the pipe.
+    pub fn pipe(&mut self, x: &Expr, f: &Expr) -> R<Value> {
         let left = self.operand(x);
         if let Ok(Operand { value, .. }) = &left
             && self.is_update_rule(value)
@@ -90,14 +91,14 @@ impl Elab<'_> {
             };
             if takes_value_first {
                 args.insert(0, into(left));
-                return self.call_value(function, args, span);
+                return self.call_value(function, args, f.span);
             }
             let instance = self.call_value(function, args, f.span)?;
-            return self.call_value(instance, vec![into(left)], span);
+            return self.call_value(instance, vec![into(left)], f.span);
         }
         let function = self.expr(f);
         let left = left?;
-        self.apply_callee(function?, vec![into(left)], span)
+        self.apply_callee(function?, vec![into(left)], f.span)
     }
 
     /// Applies a callable to inputs: a bare definition has its default hyper-parameters.
@@ -313,6 +314,9 @@ impl Elab<'_> {
         if declared == "int" && matches!(value, Value::Float(_)) {
             d = d.help("give a whole number");
         }
+        if let (Value::Str(text), false) = (&value, matches!(declared.as_str(), "string" | "any")) {
+            d = d.help(format!("without quotes: `{text}`"));
+        }
         Err(self.fail(d))
     }
 
@@ -334,6 +338,9 @@ impl Elab<'_> {
 
     /// Applies an instance to its inputs.
     pub fn apply(&mut self, instance: &Rc<Instance>, args: Vec<Argument>, span: Span) -> R<Value> {
+        if self.modules.is_broken_def(instance.def) {
+            return Err(Failed::Reported);
+        }
         let def = self.modules.def(instance.def);
         let title = self.def_text(instance.def);
         let bound = self.bind(&def.inputs, args, &title, "input", def.name.span)?;
@@ -444,7 +451,8 @@ impl Elab<'_> {
     fn apply_stack(&mut self, n: usize, layer: &Rc<Instance>, args: Vec<Argument>, span: Span) -> R<Value> {
         let base = self.path_of(layer);
         let mut args = args;
-        let mut value = Value::Unit;
+        // No copies at all give back what they are given.
+        let mut value = args.first().map_or(Value::Unit, |first| first.value.clone());
         for k in 0..n {
             let copy = Rc::new(Instance {
                 def: layer.def,

@@ -1,7 +1,8 @@
 //! Types of definitions against values: dimension variables are solved and remember where they came from.
 
-use super::{DimBinding, Elab, Failed, R};
+use super::{DimBinding, Elab, Failed, R, Rest};
 use crate::diag::error;
+use crate::diag::shapes::{Align, Row, draw};
 use crate::ir::DType;
 use crate::sema::value::{Layout, Tensor, Value};
 use crate::source::Span;
@@ -140,11 +141,10 @@ impl Elab<'_> {
             let least = if rest.is_some() { "at least " } else { "" };
             let (name, found) = text.split_once(": ").unwrap_or(("this", text));
             let wanted = axes(fixed);
-            return Err(self.fail(
-                error("E0203", format!("'{name}' takes a tensor of {least}{wanted}, not of {}", axes(shape.len())))
-                    .at(at, format!("this is {found}"))
-                    .at(ty.span, format!("declared as {}", self.sources.text(ty.span))),
-            ));
+            let d = error("E0203", format!("'{name}' takes a tensor of {least}{wanted}, not of {}", axes(shape.len())))
+                .at(at, format!("this is {found}"))
+                .at(ty.span, format!("declared as {}", self.sources.text(ty.span)));
+            return Err(self.fail(d.maybe_help(rank_help(fixed, rest.is_some(), shape))));
         }
         self.note_text(ty.span, text.split_once(": ").map_or(text, |(_, found)| found));
         // Plain variables first: they are what arithmetic in the other dimensions is made of.
@@ -164,28 +164,39 @@ impl Elab<'_> {
                     ExprKind::Name(name) if is_dim_variable(name) => {
                         self.bind_dim(name, expr.span, shape[axis], text, at)?
                     }
-                    _ => later.push((expr, shape[axis], axis)),
+                    _ => later.push((expr, axis)),
                 },
             }
         }
-        for (expr, size, axis) in later {
-            self.solve_size(expr, size, axis, text, at)?;
+        for (expr, axis) in later {
+            self.solve_size(expr, axis, &Given { shape, ty, text, at })?;
         }
         Ok(())
     }
 
     fn bind_rest(&mut self, axes: Vec<usize>, span: Span, text: &str, at: Span) -> R<()> {
-        match &self.frame().rest {
-            Some(known) if *known != axes => {
-                let known = format!("{known:?}");
+        match self.frame().rest.clone() {
+            Some(known) if known.axes != axes => {
+                let (a, b) = (&known.axes, &axes);
+                let spare = |long: &[usize], short: &[usize]| long.strip_suffix(&[1]) == Some(short);
+                let name = |text: &str| text.split_once(':').map_or("x".to_string(), |(name, _)| name.to_string());
+                let help = if spare(b, a) {
+                    Some(format!("drop the axis of size 1 of '{}': `[.., 0]`", name(text)))
+                } else if spare(a, b) {
+                    Some(format!("drop the axis of size 1 of '{}': `[.., 0]`", name(&known.origin)))
+                } else {
+                    None
+                };
                 Err(self.fail(
-                    error("E0203", format!("'..' stands for axes {known} and for {axes:?} in one call"))
+                    error("E0203", format!("shapes disagree: '..' is {a:?} and {b:?}"))
                         .at(at, text)
-                        .at(span, "declared here"),
+                        .at(known.span, known.origin)
+                        .at(span, "'..' must be the same axes in every input")
+                        .maybe_help(help),
                 ))
             }
             _ => {
-                self.frame().rest = Some(axes);
+                self.frame().rest = Some(Rest { axes, span: at, origin: text.to_string() });
                 Ok(())
             }
         }
@@ -210,7 +221,9 @@ impl Elab<'_> {
     }
 
     /// A dimension given by arithmetic: checked, or solved for its one unknown variable (linear).
-    fn solve_size(&mut self, expr: &Expr, size: usize, axis: usize, text: &str, at: Span) -> R<()> {
+    fn solve_size(&mut self, expr: &Expr, axis: usize, given: &Given<'_>) -> R<()> {
+        let Given { shape, ty, text, at } = *given;
+        let size = shape[axis];
         let mut unknown = vec![];
         self.unknown_dims(expr, &mut unknown);
         unknown.dedup();
@@ -225,6 +238,7 @@ impl Elab<'_> {
                     .at(at, text)
                     .at(expr.span, format!("`{}` is {expected}", self.sources.text(expr.span)));
                 d.notes.extend(notes);
+                d.notes.extend(self.drawn_input(ty, shape));
                 Err(self.fail(d))
             }
             [name] => {
@@ -354,7 +368,7 @@ impl Elab<'_> {
         for dim in dims {
             match dim {
                 DimExpr::Rest(span) => match self.frame().rest.clone() {
-                    Some(rest) => shape.extend(rest),
+                    Some(rest) => shape.extend(rest.axes),
                     None => {
                         return Err(self.fail(
                             error("E0209", "'..' is not known here").at(*span, "no input has an axis list '..'"),
@@ -398,7 +412,7 @@ impl Elab<'_> {
             return Ok(value);
         }
         let found_text = self.ir_type_text(&found);
-        let expected_text = self.ir_type_text(&crate::ir::Type::new(dtype, expected));
+        let expected_text = self.ir_type_text(&crate::ir::Type::new(dtype, expected.clone()));
         let mut d = error("E0203", format!("{title} promises {expected_text} and gives {found_text}"))
             .at(at, format!("this is {found_text}"))
             .at(ty.span, format!("{} is {expected_text}", self.sources.text(ty.span)));
@@ -407,7 +421,50 @@ impl Elab<'_> {
                 d.notes.extend(self.dim_notes(e));
             }
         }
-        Err(self.fail(d))
+        d.notes.dedup();
+        let base = self.dtype_text(dtype);
+        if shape.len() != expected.len() {
+            return Err(self.fail(d.maybe_help(rank_help(expected.len(), false, &shape))));
+        }
+        let rows = [Row::new("promised", base, &expected), Row::new("given", self.dtype_text(found.dtype), &shape)];
+        Err(self.fail(d.note(draw([&rows[0], &rows[1]], Align::First, |a, b| a != b))))
+    }
+
+    /// An input's declaration above what is given for it, if they have the same number of axes.
+    fn drawn_input(&self, ty: &TypeExpr, shape: &[usize]) -> Option<String> {
+        let dims = ty.dims.as_ref().filter(|d| d.len() == shape.len())?;
+        let declared = dims.iter().map(|dim| match dim {
+            DimExpr::Rest(_) => None,
+            DimExpr::Size(e) => {
+                Some(self.eval_dim(e, None).map_or(self.sources.text(e.span).into(), |v| v.to_string()))
+            }
+        });
+        let declared = Row { what: "declared", base: &ty.base.name, dims: declared.collect::<Option<_>>()? };
+        let given = Row::new("given", &ty.base.name, shape);
+        let differ = |a: &str, b: &str| a.parse::<usize>().is_ok() && a != b;
+        Some(draw([&declared, &given], Align::First, differ))
+    }
+}
+
+/// What an input is declared as, and what is given for it.
+struct Given<'a> {
+    shape: &'a [usize],
+    ty: &'a TypeExpr,
+    /// `x: float[128, 784]`
+    text: &'a str,
+    at: Span,
+}
+
+/// The likely mend when a tensor has more axes than are wanted, or fewer.
+fn rank_help(wanted: usize, or_more: bool, shape: &[usize]) -> Option<String> {
+    let extra = shape.len().checked_sub(wanted);
+    match extra {
+        Some(1) if shape.last() == Some(&1) => Some("drop the axis of size 1: `x[.., 0]`".into()),
+        Some(1..) if !or_more && wanted == 2 => Some(
+            "`flatten` makes one axis of all but the first; `reshape` and `mean(x, axis = …)` are other ways".into(),
+        ),
+        None if wanted == shape.len() + 1 => Some("`x[new, ..]` or `x[.., new]` adds an axis of size 1".into()),
+        _ => None,
     }
 }
 

@@ -35,7 +35,7 @@ impl Elab<'_> {
                 self.unary(*op, x, expr.span)
             }
             ExprKind::Binary(op, a, b) => self.binary_expr(*op, a, b, expr.span),
-            ExprKind::Pipe(x, f) => self.pipe(x, f, expr.span),
+            ExprKind::Pipe(x, f) => self.pipe(x, f),
             ExprKind::Call(callee, args) => self.call(callee, args, expr.span),
             ExprKind::Index(base, items) => {
                 let base = self.operand(base)?;
@@ -122,12 +122,31 @@ impl Elab<'_> {
 
     fn unknown_name(&mut self, name: &str, span: Span) -> Failed {
         let module = self.frame().module;
+        if self.modules.is_left_out(module, name) {
+            return Failed::Reported;
+        }
+        let unknown = error("E0201", format!("unknown name '{name}'")).at(span, "not defined here");
+        if let Some(inputs) = self.step_inputs_with(name) {
+            let help = format!("'{name}' is a column of the data: name it in `step({inputs})`");
+            self.frame().scopes[0].insert(name.to_string(), Value::Poison);
+            return self.fail(unknown.help(help));
+        }
         let frame = self.frames.last().expect("elaboration happens inside a frame");
         let locals = frame.scopes.iter().flat_map(|s| s.keys()).map(String::as_str);
         let dims = frame.dims.keys().map(String::as_str);
         let globals = self.modules.names(module);
         let help = unknown_name_help(name, locals.chain(dims).chain(globals));
-        self.fail(error("E0201", format!("unknown name '{name}'")).at(span, "not defined here").maybe_help(help))
+        // One message about a name is enough.
+        self.frame().scopes[0].insert(name.to_string(), Value::Poison);
+        self.fail(unknown.maybe_help(help))
+    }
+
+    /// In the step of a training, the inputs with this column of the data among them.
+    fn step_inputs_with(&self, name: &str) -> Option<String> {
+        let in_step = self.frames.last().is_some_and(|f| f.kind == FrameKind::Train);
+        let (column, inputs) = (self.columns.iter().any(|c| c == name), self.step_inputs.iter());
+        let all: Vec<&str> = inputs.map(String::as_str).filter(|i| self.columns.iter().any(|c| c == i)).collect();
+        (in_step && column).then(|| all.into_iter().chain([name]).collect::<Vec<_>>().join(", "))
     }
 
     /// A `const`, evaluated in its own module.
@@ -166,8 +185,13 @@ impl Elab<'_> {
             Value::Column(schema, index) => self.column_field(&schema.columns[index], name),
             other => {
                 let found = self.type_text(&other);
+                let function = Builtin::from_name(&name.name).is_some()
+                    || self.modules.lookup(self.frame().module, &name.name).is_some();
+                let called = format!("a function is called: `{}({})`", name.name, self.sources.text(base.span));
                 Err(self.fail(
-                    error("E0204", format!("{found} has no part '{}'", name.name)).at(span, "in this expression"),
+                    error("E0204", format!("{found} has no part '{}'", name.name))
+                        .at(span, "in this expression")
+                        .maybe_help(function.then_some(called)),
                 ))
             }
         }
@@ -209,6 +233,12 @@ impl Elab<'_> {
 
 /// The nearest name in scope, or the `use` that brings the name in.
 pub fn unknown_name_help<'a>(name: &str, in_scope: impl Iterator<Item = &'a str>) -> Option<String> {
+    match name {
+        "True" | "TRUE" => return Some("write `true`".into()),
+        "False" | "FALSE" => return Some("write `false`".into()),
+        "self" => return Some("parameters and states are named as they are declared, without `self`".into()),
+        _ => {}
+    }
     if let Some(module) = library::home(name) {
         return Some(format!("the library has it: add `use {module}.{name}`"));
     }

@@ -22,6 +22,7 @@ mod optimizer;
 mod pass;
 mod ranges;
 mod rule;
+mod sample;
 mod scan;
 mod scan_body;
 mod state;
@@ -71,6 +72,15 @@ pub struct DimBinding {
     pub origin: String,
 }
 
+/// What `..` stands for in one activation, and where that came from.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    pub axes: Vec<usize>,
+    pub span: Span,
+    /// `prediction: float[32]`
+    pub origin: String,
+}
+
 /// The activation of one definition (or of the train item's body).
 pub struct Frame {
     pub module: ModuleId,
@@ -84,7 +94,7 @@ pub struct Frame {
     pub scopes: Vec<HashMap<String, Value>>,
     pub dims: HashMap<String, DimBinding>,
     /// The axes that `..` stands for, once solved.
-    pub rest: Option<Vec<usize>>,
+    pub rest: Option<Rest>,
     /// Paths given to named layers and rules here, so that a second one of a name gets its own.
     pub used_paths: HashSet<String>,
     pub anonymous: HashMap<String, usize>,
@@ -197,10 +207,15 @@ pub struct Elab<'a> {
     pub evaluation: Vec<(String, NodeId)>,
     /// Some rule says `eval theta = …`.
     pub has_eval: bool,
+    /// The train item's sample: its settings and its scores.
+    pub sample: Option<(crate::sema::program::Sample, NodeId)>,
     /// Run-time `if`s around the statement under way.
     pub choices: usize,
     /// `optc eval`: parameters take their starting values in the same graph.
     pub inline_params: bool,
+    /// Of a training: the columns of its data, and those that its step names.
+    pub columns: Vec<String>,
+    pub step_inputs: Vec<String>,
     named_inputs: HashMap<String, NodeId>,
     pub steps: Vec<train::Minimized>,
     /// The step counters of the scans around, the outermost first.
@@ -239,8 +254,11 @@ impl<'a> Elab<'a> {
             evaluating: false,
             evaluation: vec![],
             has_eval: false,
+            sample: None,
             choices: 0,
             inline_params: false,
+            columns: vec![],
+            step_inputs: vec![],
             named_inputs: HashMap::new(),
             steps: vec![],
             scans: vec![],
@@ -251,7 +269,7 @@ impl<'a> Elab<'a> {
 
     /// Records a diagnostic (once) and gives the token that says so.
     pub fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
-        let diagnostic = self.in_users_text(diagnostic);
+        let diagnostic = self.with_calls(self.in_users_text(diagnostic));
         let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary() == diagnostic.primary();
         if !self.diags.iter().any(known) {
             self.diags.push(diagnostic);
@@ -270,6 +288,21 @@ impl<'a> Elab<'a> {
             let text = format!("in this call of {}", frame.title);
             diagnostic.labels.insert(0, Label { span: frame.called_at, text });
         }
+        diagnostic
+    }
+
+    /// Through which calls the walk came to this place, if there are several: shapes come from them.
+    fn with_calls(&self, mut diagnostic: Diagnostic) -> Diagnostic {
+        const MOST: usize = 4;
+        let users = |span: Span| self.modules.user_modules().any(|(_, m)| m.file == span.file);
+        let calls = self.frames.iter().rev().filter(|f| f.called_at != Span::default() && users(f.called_at));
+        let calls: Vec<&Frame> = calls.collect();
+        if calls.len() < 2 {
+            return diagnostic;
+        }
+        let unmarked = calls.iter().filter(|f| diagnostic.labels.iter().all(|l| l.span != f.called_at));
+        let told = unmarked.map(|f| format!("in {}, called at {}", f.title, self.sources.place(f.called_at)));
+        diagnostic.notes.extend(told.take(MOST).collect::<Vec<_>>());
         diagnostic
     }
 

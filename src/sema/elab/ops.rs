@@ -3,6 +3,7 @@
 
 use super::{Elab, Failed, R};
 use crate::diag::error;
+use crate::diag::shapes::{Align, Row, draw};
 use crate::ir::op::Hint;
 use crate::ir::{Binary, Compare, DType, NodeId, Op, Unary};
 use crate::sema::value::{Layout, Tensor, Value};
@@ -201,11 +202,15 @@ impl Elab<'_> {
         }
         let Some(shape) = broadcast_shape(&a, &b) else {
             let (ta, tb) = (self.type_text(&Value::Tensor(x)), self.type_text(&Value::Tensor(y)));
+            let (ba, bb) = (self.dtype_text(self.graph.dtype(x.node)), self.dtype_text(self.graph.dtype(y.node)));
+            let rows = [Row::new("left", ba, &a), Row::new("right", bb, &b)];
+            let stretches = |x: &str, y: &str| x.is_empty() || y.is_empty() || x == "1" || y == "1" || x == y;
             return Err(self.fail(
                 error("E0203", format!("shapes {a:?} and {b:?} do not fit together"))
                     .at(span, "in this operation")
                     .at(sx, ta)
-                    .at(sy, tb),
+                    .at(sy, tb)
+                    .note(draw([&rows[0], &rows[1]], Align::Last, |x, y| !stretches(x, y))),
             ));
         };
         if let Some(axis) = silent_outer(&a, &b).or_else(|| silent_outer(&b, &a)) {

@@ -87,8 +87,11 @@ impl Elab<'_> {
             return Ok(());
         }
         let found = self.type_text(rule);
-        Err(self
-            .fail(error("E0204", format!("'with' takes an optimizer, not {found}")).at(at, format!("this is {found}"))))
+        Err(self.fail(
+            error("E0204", format!("'with' takes an optimizer, not {found}"))
+                .at(at, format!("this is {found}"))
+                .help("for example `with AdamW(1e-3)`, after `use optimizers.AdamW`"),
+        ))
     }
 
     /// The buffers of a rule are called after it: `adamw`, and `adamw2` for a second one.
@@ -157,10 +160,16 @@ impl Elab<'_> {
         };
         if let Some(filter) = filter {
             let mut kept = vec![];
-            for path in paths {
-                if self.group_filter(filter, &path)? {
-                    kept.push(path);
+            for path in &paths {
+                if self.group_filter(filter, path)? {
+                    kept.push(path.clone());
                 }
+            }
+            if kept.is_empty() && !paths.is_empty() {
+                let shown = |p: &String| format!("{p}: {}", self.ir_type_text(&self.params[p].ty));
+                let among: Vec<String> = paths.iter().take(8).map(shown).collect();
+                let d = error("E0306", "no parameter is like this").at(filter.span, "true of none of them");
+                return Err(self.fail(d.note(format!("parameters: {}", among.join(", ")))));
             }
             paths = kept;
         }

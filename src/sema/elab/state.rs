@@ -262,15 +262,21 @@ impl Elab<'_> {
             },
             _ => return Err(self.not_a_target(target)),
         };
-        let new = self.operand(value);
-        let Some(old) = self.local(name).cloned() else {
-            let help = super::expr::unknown_name_help(name, std::iter::empty());
+        if self.local(name).is_none() {
+            if self.modules.is_left_out(self.frames.last().expect("a statement runs in a frame").module, name) {
+                return Err(Failed::Reported);
+            }
+            let help = super::expr::unknown_name_help(name, std::iter::empty())
+                .unwrap_or_else(|| format!("declare it first: `state {name} = 0`"));
+            self.frame().scopes[0].insert(name.clone(), Value::Poison);
             return Err(self.fail(
                 error("E0201", format!("unknown name '{name}'"))
                     .at(target.span, "nothing of this name to update")
-                    .maybe_help(help),
+                    .help(help),
             ));
-        };
+        }
+        let new = self.operand(value);
+        let Some(old) = self.local(name).cloned() else { return Err(Failed::Reported) };
         let new = match new {
             Ok(new) => new,
             Err(failed) => {

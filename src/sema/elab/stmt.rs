@@ -5,8 +5,9 @@ use super::ops::Operand;
 use super::{Elab, Failed, FrameKind, ParamSlot, R};
 use crate::diag::error;
 use crate::ir::{DType, InputKind, Type};
+use crate::sema::modules::ModuleId;
 use crate::sema::program::Load;
-use crate::sema::value::{Tensor, Value};
+use crate::sema::value::{Layout, Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{Block, Decl, DefKind, Expr, Ident, Stmt, StmtKind};
 use std::collections::HashMap;
@@ -29,6 +30,8 @@ impl Elab<'_> {
         for stmt in stmts {
             value = self.statement(stmt);
             match value {
+                // What follows a failed assertion of the library only says the same again.
+                Err(Failed::Reported) if matches!(self.frame().module, ModuleId::Library(_)) => return value,
                 Err(Failed::Reported) => failed = true,
                 // The rule starts again: nothing that follows matters.
                 Err(_) => return value,
@@ -211,6 +214,16 @@ impl Elab<'_> {
     /// Both branches are computed; what they update is chosen by the condition.
     pub fn run_time_if(&mut self, c: Operand, then: &Block, otherwise: Option<&Block>, span: Span) -> R<Value> {
         let cond = self.tensor_of_type(c.value, DType::Bool, c.span)?;
+        let many =
+            cond.layout == Layout::Flat || cond.layout == Layout::Plain && !self.graph.shape(cond.node).is_empty();
+        if many {
+            let found = self.type_text(&Value::Tensor(cond));
+            return Err(self.fail(
+                error("E0211", "an 'if' decides once, not for each element")
+                    .at(c.span, format!("this is {found}"))
+                    .help("choose element by element with `where(condition, a, b)`, or ask about all: `max(x) > 0`"),
+            ));
+        }
         let before_scopes = self.frame().scopes.clone();
         let before: HashMap<String, Tensor> = self.current_states();
         self.choices += 1;

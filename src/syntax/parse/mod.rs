@@ -44,12 +44,14 @@ pub fn parse_file(sources: &SourceMap, file: FileId) -> (ast::File, Vec<Diagnost
         return (ast::File::default(), vec![too_large(text.len(), file)]);
     }
     let layout = layout::layout(text, file, true);
-    let mut parser = ItemParser { text, file, errors: layout.errors.clone(), layout, retry_budget: RETRY_BUDGET };
+    let errors = layout.errors.clone();
+    let mut parser = ItemParser { text, file, errors, layout, left_out: vec![], retry_budget: RETRY_BUDGET };
     let mut out = ast::File::default();
     let mut in_junk = false;
     let mut junk = 0;
     for chunk in &parser.layout.chunks.clone() {
         if parser.errors.len() >= MAX_ERRORS {
+            parser.left_out.push(Span::new(file, chunk.range.start, text.len()));
             break;
         }
         let known = parser.begins_item(chunk);
@@ -62,10 +64,13 @@ pub fn parse_file(sources: &SourceMap, file: FileId) -> (ast::File, Vec<Diagnost
             }
         }
         in_junk = !known;
-        if known && !chunk.broken {
-            out.items.extend(parser.item(chunk));
+        let item = if known && !chunk.broken { parser.item(chunk) } else { None };
+        if item.is_none() {
+            parser.left_out.push(Span::new(file, chunk.range.start, chunk.range.end));
         }
+        out.items.extend(item);
     }
+    out.left_out = parser.left_out;
     (out, tidy(parser.errors))
 }
 
@@ -118,6 +123,8 @@ struct ItemParser<'a> {
     file: FileId,
     layout: Layout,
     errors: Vec<Diagnostic>,
+    /// See [`ast::File::left_out`].
+    left_out: Vec<Span>,
     retry_budget: usize,
 }
 
@@ -167,13 +174,14 @@ impl ItemParser<'_> {
     }
 
     /// Blanks the statement around an offset of the file; false if there is nothing (left) to blank.
-    fn blank(&self, text: &mut String, chunk: &Chunk, at: usize) -> bool {
+    fn blank(&mut self, text: &mut String, chunk: &Chunk, at: usize) -> bool {
         let Some(Range { start, end }) = self.layout.statement(at) else { return false };
         let base = chunk.range.start;
         if start < base || end > chunk.range.end || text[start - base..end - base].trim().is_empty() {
             return false;
         }
         text.replace_range(start - base..end - base, &" ".repeat(end - start));
+        self.left_out.push(Span::new(self.file, start, end));
         true
     }
 }

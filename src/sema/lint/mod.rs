@@ -1,0 +1,40 @@
+//! Likely mistakes (`optc check`): text that means something, but hardly what its writer wants.
+//!
+//! Each hint is about one definition or training of the user's, read as it stands; nothing is elaborated.
+//!
+//! * [`rule`]: optimizers and transforms
+//! * [`unused`]: names that are given a value and never used, and branches that are never taken
+//! * [`logits`]: a softmax before a loss that takes logits
+
+mod logits;
+mod rule;
+mod unused;
+
+use super::modules::Modules;
+use crate::diag::Diagnostic;
+use crate::syntax::ast::{DefKind, ItemKind};
+
+/// Hints about everything that the user wrote.
+pub fn lint(modules: &Modules) -> Vec<Diagnostic> {
+    let mut diags = vec![];
+    for (id, module) in modules.user_modules() {
+        for item in &module.items {
+            match &item.kind {
+                ItemKind::Def(def) => {
+                    if matches!(def.kind, DefKind::Optimizer | DefKind::Transform) {
+                        diags.extend(rule::hints(def));
+                    }
+                    diags.extend(unused::in_def(def));
+                    diags.extend(logits::in_block(modules, id, &def.body));
+                }
+                ItemKind::Train(train) => {
+                    diags.extend(unused::in_train(train));
+                    diags.extend(logits::in_train(modules, id, train));
+                }
+                ItemKind::Test(test) => diags.extend(unused::in_block(&test.body)),
+                _ => {}
+            }
+        }
+    }
+    diags
+}

@@ -1,0 +1,257 @@
+//! Rules: states that nothing reads or updates, hyper-parameters and gradients that change nothing, constants that are zero
+//! in 32 bits, divisions that can meet zero.
+
+use crate::diag::{Diagnostic, warning};
+use crate::source::Span;
+use crate::syntax::ast::{Arg, BinOp, Block, Decl, Def, DefKind, DimExpr, Expr, ExprKind, IndexItem, StmtKind};
+use crate::syntax::walk::names;
+use std::collections::{HashMap, HashSet};
+
+/// Hints about one optimizer or transform.
+pub fn hints(def: &Def) -> Vec<Diagnostic> {
+    let mut rule = Rule::default();
+    rule.block(&def.body);
+    rule.hints(def);
+    rule.diags
+}
+
+/// What a rule's text says.
+#[derive(Default)]
+struct Rule<'a> {
+    /// Names that expressions read; in updates of a name, other than in the value that it gets itself.
+    read: HashSet<&'a str>,
+    updated: HashSet<&'a str>,
+    states: Vec<&'a Decl>,
+    lets: HashMap<&'a str, &'a Expr>,
+    numbers: Vec<(f64, Span)>,
+    divisions: Vec<(&'a Expr, HashSet<&'a str>)>,
+    /// Names in the conditions around the expression under way.
+    asked: Vec<&'a str>,
+    /// The name whose new value is under way.
+    target: Option<&'a str>,
+    diags: Vec<Diagnostic>,
+}
+
+impl<'a> Rule<'a> {
+    fn block(&mut self, block: &'a Block) {
+        for stmt in &block.stmts {
+            match &stmt.kind {
+                StmtKind::Let { names, value, .. } => {
+                    self.expr(value);
+                    if let [name] = names.as_slice() {
+                        self.lets.insert(&name.name, value);
+                    }
+                }
+                StmtKind::State(decl) => {
+                    decl.value.iter().for_each(|v| self.expr(v));
+                    for dim in decl.ty.iter().flat_map(|t| t.dims.iter().flatten()) {
+                        if let DimExpr::Size(e) = dim {
+                            self.expr(e);
+                        }
+                    }
+                    self.states.push(decl);
+                }
+                StmtKind::Update { target, value } => {
+                    let name = match &target.kind {
+                        ExprKind::Index(base, items) => {
+                            items.iter().for_each(|i| self.index(i));
+                            base_name(base)
+                        }
+                        _ => base_name(target),
+                    };
+                    self.updated.extend(name);
+                    self.target = name;
+                    self.expr(value);
+                    self.target = None;
+                    // What a local becomes counts like what it was.
+                    if let Some(name) = name.filter(|n| self.lets.contains_key(n)) {
+                        self.lets.insert(name, value);
+                    }
+                }
+                StmtKind::Eval { value, .. } | StmtKind::Expr(value) => self.expr(value),
+                StmtKind::If { cond, then, otherwise } => self.branches(cond, then, otherwise.as_ref()),
+                StmtKind::For { range, body, .. } => {
+                    self.expr(range);
+                    self.block(body);
+                }
+                StmtKind::Observe(items) | StmtKind::Report(items) => items.iter().for_each(|e| self.expr(e)),
+                _ => {}
+            }
+        }
+    }
+
+    fn branches(&mut self, cond: &'a Expr, then: &'a Block, otherwise: Option<&'a Block>) {
+        self.expr(cond);
+        let before = self.asked.len();
+        names(cond, &mut self.asked);
+        self.block(then);
+        otherwise.iter().for_each(|b| self.block(b));
+        self.asked.truncate(before);
+    }
+
+    fn index(&mut self, item: &'a IndexItem) {
+        match item {
+            IndexItem::At(e) => self.expr(e),
+            IndexItem::Slice { start, end, step, .. } => {
+                start.iter().chain(end).chain(step).for_each(|e| self.expr(e));
+            }
+            _ => {}
+        }
+    }
+
+    fn expr(&mut self, expr: &'a Expr) {
+        match &expr.kind {
+            ExprKind::Float(v) => self.numbers.push((*v, expr.span)),
+            ExprKind::Name(name) if self.target != Some(name) => {
+                self.read.insert(name);
+            }
+            ExprKind::List(items) | ExprKind::Tuple(items) => items.iter().for_each(|e| self.expr(e)),
+            ExprKind::Unary(_, x) | ExprKind::Field(x, _) => self.expr(x),
+            ExprKind::Binary(op, a, b) => {
+                if *op == BinOp::Div {
+                    self.divisions.push((b, self.asked.iter().copied().collect()));
+                }
+                self.expr(a);
+                self.expr(b);
+            }
+            ExprKind::Pipe(a, b) | ExprKind::Range(a, b) => {
+                self.expr(a);
+                self.expr(b);
+            }
+            ExprKind::Call(callee, args) => self.call(callee, args),
+            ExprKind::Index(base, items) => {
+                self.expr(base);
+                items.iter().for_each(|i| self.index(i));
+            }
+            ExprKind::If(cond, then, otherwise) => self.branches(cond, then, otherwise.as_ref()),
+            ExprKind::Scan(scan) => {
+                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
+                self.block(&scan.body);
+            }
+            _ => {}
+        }
+    }
+
+    fn call(&mut self, callee: &'a Expr, args: &'a [Arg]) {
+        self.expr(callee);
+        let before = self.asked.len();
+        match (base_name(callee), args) {
+            (Some("where"), [cond, ..]) => names(&cond.value, &mut self.asked),
+            (Some("rsqrt"), [x]) => self.divisions.push((&x.value, self.asked.iter().copied().collect())),
+            _ => {}
+        }
+        // A rule that is called with its three inputs (theta, g, t) updates the first.
+        if let ([theta, _, _], Some(callee)) = (args, base_name(callee))
+            && callee != "where"
+            && let Some(theta) = base_name(&theta.value)
+        {
+            self.updated.insert(theta);
+        }
+        args.iter().for_each(|a| self.expr(&a.value));
+        self.asked.truncate(before);
+    }
+
+    fn hints(&mut self, def: &'a Def) {
+        for decl in self.states.clone() {
+            let (name, at) = (decl.name.name.as_str(), decl.name.span);
+            if !self.read.contains(name) {
+                let what = format!("the state '{name}' is never read");
+                let d = warning("W0701", what).at(at, "its values are kept for nothing");
+                self.diags.push(d.help("use it in the update of the parameter, or leave it out"));
+            } else if !self.updated.contains(name) && decl.value.as_ref().is_some_and(is_number) {
+                let what = format!("the state '{name}' is never updated");
+                let d = warning("W0701", what).at(at, "it stays at its first value");
+                self.diags.push(d.help(format!("write `{name} <- …`, or use a `let`")));
+            }
+        }
+        for hyper in &def.hypers {
+            let name = hyper.name.name.as_str();
+            if !self.read.contains(name) {
+                let what = format!("the hyper-parameter '{name}' changes nothing");
+                self.diags.push(warning("W0702", what).at(hyper.name.span, "the body does not use it"));
+            }
+            if let Some(Expr { kind: ExprKind::Float(v), span }) = &hyper.default {
+                self.numbers.push((*v, *span));
+            }
+        }
+        for (v, span) in std::mem::take(&mut self.numbers) {
+            if v != 0.0 && v.abs() < f64::from(f32::MIN_POSITIVE) {
+                let d = warning("W0703", format!("{v:e} is zero in 32 bits")).at(span, "too small");
+                let least = f32::MIN_POSITIVE;
+                self.diags.push(d.help(format!("the least number there is {least:e}; or run with --float f64")));
+            }
+        }
+        for (divisor, asked) in std::mem::take(&mut self.divisions) {
+            let mut named = vec![];
+            names(divisor, &mut named);
+            let guarded = named.iter().any(|n| asked.contains(n));
+            if !guarded && self.can_be_zero(divisor, def, 0) {
+                let d = warning("W0704", "this division can meet zero").at(divisor.span, "zero where the gradient is");
+                self.diags.push(d.help(
+                    "add a small number (`… + eps`), take `maximum(…, eps)`, or choose with `where(x > 0, …, …)`",
+                ));
+            }
+        }
+        let gradient = if def.kind == DefKind::Optimizer { def.inputs.get(1) } else { None };
+        let known = gradient.map(|g| g.name.name.as_str());
+        if def.kind == DefKind::Optimizer && known.is_none_or(|g| !self.read.contains(g)) {
+            let what = format!("the rule '{}' ignores the gradient", def.name.name);
+            let at = gradient.map_or(def.name.span, |g| g.name.span);
+            self.diags.push(warning("W0705", what).at(at, "the body does not use it"));
+        }
+    }
+
+    /// Whether an expression is zero where gradients are, as far as its form tells.
+    fn can_be_zero(&self, expr: &'a Expr, def: &Def, depth: usize) -> bool {
+        let zero = |e: &'a Expr| depth < 20 && self.can_be_zero(e, def, depth + 1);
+        match &expr.kind {
+            ExprKind::Int(v) => *v == 0,
+            ExprKind::Float(v) => *v == 0.0,
+            ExprKind::Name(name) => {
+                if let Some(value) = self.lets.get(name.as_str()) {
+                    return zero(value);
+                }
+                let starts_at_zero = |d: &&&Decl| d.name.name == *name && d.value.as_ref().is_some_and(is_zero);
+                let gradient = if def.kind == DefKind::Optimizer { def.inputs.get(1) } else { def.inputs.first() };
+                self.states.iter().find(starts_at_zero).is_some() || gradient.is_some_and(|g| g.name.name == *name)
+            }
+            ExprKind::Unary(_, x) => zero(x),
+            ExprKind::Binary(op, a, b) => match op {
+                BinOp::Add => zero(a) && zero(b),
+                BinOp::Mul => zero(a) || zero(b),
+                BinOp::Div | BinOp::Pow => zero(a),
+                _ => false,
+            },
+            ExprKind::Call(callee, args) => {
+                const KEEP: &[&str] = &["sqrt", "abs", "norm", "rms", "sum", "mean", "max", "min", "square", "p_norm"];
+                let of_all = matches!(&callee.kind, ExprKind::Field(base, _) if base_name(base) == Some("all"));
+                match (base_name(callee), args.as_slice()) {
+                    (Some("maximum"), [a, b]) => zero(&a.value) && zero(&b.value),
+                    (Some(name), [x, ..]) if KEEP.contains(&name) => zero(&x.value),
+                    (None, [x]) if of_all => zero(&x.value),
+                    _ => false,
+                }
+            }
+            ExprKind::Index(base, _) => zero(base),
+            _ => false,
+        }
+    }
+}
+
+fn base_name(expr: &Expr) -> Option<&str> {
+    match &expr.kind {
+        ExprKind::Name(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn is_number(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Unary(_, x) => is_number(x),
+        kind => matches!(kind, ExprKind::Int(_) | ExprKind::Float(_)),
+    }
+}
+
+fn is_zero(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Int(0)) || matches!(expr.kind, ExprKind::Float(v) if v == 0.0)
+}
