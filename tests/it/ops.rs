@@ -99,12 +99,9 @@ fn operations_agree_with_recorded_values_and_gradients() {
         let op = json["op"].as_str().expect("op");
         for case in json["cases"].as_array().expect("cases") {
             let name = case["name"].as_str().expect("name");
-            let expressions = match entry(op, name, &case["attrs"]) {
-                Some(list) => list,
-                None => {
-                    failures.push(format!("{op}/{name}: not covered"));
-                    continue;
-                }
+            let Some(expressions) = entry(op, name, &case["attrs"]) else {
+                failures.push(format!("{op}/{name}: not covered"));
+                continue;
             };
             let outputs = case["outputs"].as_object().expect("outputs");
             assert!(

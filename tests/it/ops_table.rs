@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// The outputs' names and the expression for each.
+/// The outputs' names and the expressions for them.
 pub type Expressions = Vec<(&'static str, String)>;
 
 /// `, name = value` for each attribute that a case has.
