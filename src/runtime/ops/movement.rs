@@ -89,14 +89,20 @@ impl Movement {
                 }
                 Movement::Pad { shape, result_elements, start, steps, element } => {
                     repeat(args[1], out, *result_elements, *element);
-                    let elements: usize = shape.iter().product();
-                    for k in 0..elements {
+                    // Elements that stay neighbours move together: lines of the last axis, if nothing comes between them.
+                    let (axes, line) = match (shape.split_last(), steps.last()) {
+                        (Some((line, axes)), Some(1)) => (axes, *line),
+                        _ => (shape.as_slice(), 1),
+                    };
+                    let lines: usize = if line == 0 { 0 } else { axes.iter().product() };
+                    for k in 0..lines {
                         let (mut rest, mut at) = (k, *start);
-                        for (size, step) in shape.iter().zip(steps).rev() {
+                        for (size, step) in axes.iter().zip(steps).rev() {
                             at += (rest % size) as isize * step;
                             rest /= size;
                         }
-                        copy(args[0].add(k * element), out.offset(at * *element as isize), *element);
+                        let from = args[0].add(k * line * element);
+                        copy(from, out.offset(at * *element as isize), line * element);
                     }
                 }
                 Movement::Repeat { offsets, element } => {
