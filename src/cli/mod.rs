@@ -19,6 +19,7 @@ mod new;
 mod output;
 mod progress;
 mod run;
+mod runs;
 mod table;
 mod test;
 mod values;
@@ -58,6 +59,8 @@ struct Cli {
 enum Command {
     /// Compile and run the file's training
     Run(run::Args),
+    /// List, compare, report on and clean the folders of runs
+    Runs(runs::Args),
     /// Parse and check files, and print every diagnostic
     Check(check::Args),
     /// Print what is in data: types, ranges, missing values, classes
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Status {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Runs(args) => runs::run(args),
         Command::Check(args) => check::run(args),
         Command::Data(args) => data::run(args),
         Command::Eval(args) => eval::run(args),

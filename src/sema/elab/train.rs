@@ -217,6 +217,16 @@ impl GraphSource for TrainSource {
         self.build(rows, false)
     }
 
+    fn predictions(&self, rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        self.elaborate(rows, false, |elab, built| {
+            let (prediction, target) = elab.compared?;
+            elab.graph.outputs.clear();
+            elab.graph.add_output("prediction", prediction, OutputKind::Value);
+            elab.graph.add_output("target", target, OutputKind::Value);
+            Some(elab.with_arenas(&built.groups))
+        })
+    }
+
     fn pass(&self, rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
         let mut elab = Elab::new(&self.modules, &self.sources, DType::F64);
         elab.pass.rows = rows;
