@@ -48,6 +48,15 @@ const ON_FILES: &[Small] = &[
         ],
         epochs: 4,
     },
+    Small {
+        name: "cifar_resnet",
+        changes: &[
+            ("on cifar10(folder) |>", "on cifar10(folder) |> take(64, test = 16) |>"),
+            ("batch = 64", "batch = 16"),
+            ("warmup = 50", "warmup = 2"),
+        ],
+        epochs: 3,
+    },
 ];
 
 /// The training loss after each epoch.

@@ -260,7 +260,14 @@ impl Elab<'_> {
             Builtin::Transpose => self.transpose(args, span),
             Builtin::Broadcast => {
                 let mut t = self.take(b, args, &["x", "shape"], span)?;
-                let (x, at) = self.required_tensor(&mut t)?;
+                let x = self.required(&mut t)?;
+                // A number written out becomes a tensor of its own kind.
+                let dtype = match x.value {
+                    Value::Int(_) => Some(DType::I32),
+                    Value::Float(_) => Some(self.float),
+                    _ => None,
+                };
+                let (at, x) = (x.span, self.to_tensor(x.value, dtype, x.span)?);
                 if x.layout == Layout::Plain
                     && let Some(elements) = self.own_shape(&mut t)
                 {
