@@ -188,6 +188,25 @@ impl Walk<'_> {
                 w.block(&step.body);
             });
         }
+        if let Some(sample) = &train.sample {
+            self.within(sample.span, |w| {
+                for arg in &sample.args {
+                    match (&arg.name, &arg.value.kind) {
+                        (None, ExprKind::Name(column)) => {
+                            let span = arg.value.span;
+                            let column = Ident { name: column.clone(), span };
+                            w.declare(&column, LocalKind::Column, span, span.end);
+                        }
+                        (None, _) => w.expr(&arg.value),
+                        (Some(name), _) => {
+                            w.occurs(name, Symbol::Setting, false);
+                            w.expr(&arg.value);
+                        }
+                    }
+                }
+                w.block(&sample.body);
+            });
+        }
     }
 
     fn experiment(&mut self, experiment: &Experiment) {

@@ -24,13 +24,13 @@ pub fn attention(b: &mut Builder, rule: &Rule, of: Attention) -> Result<Contribu
     let shapes = sizes.shapes();
     let mut at = 0;
     let mut out: Contributions = vec![];
-    for part in 0..3 {
+    for (part, shape) in shapes[..3].iter().enumerate() {
         let (axis, width) = match joint {
             true => (sizes.batch.len() + 1, sizes.widths()[part]),
-            false => (0, shapes[part].iter().product()),
+            false => (0, shape.iter().product()),
         };
         let piece = b.slice_axis(all, axis, at, at + width);
-        out.push(rule.needs[part].then(|| b.reshape(piece, &shapes[part])));
+        out.push(rule.needs[part].then(|| b.reshape(piece, shape)));
         at += width;
     }
     out.extend(mask.map(|_| None));

@@ -61,6 +61,8 @@ struct Mask {
     column: isize,
 }
 
+// One of them exists for each call of a step: its size does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 enum Pass {
     Forward,
@@ -105,7 +107,7 @@ impl<T> Matrix<T> {
 
     /// # Safety
     /// The row lies inside the value.
-    unsafe fn from_row(self, row: usize) -> Matrix<T> {
+    unsafe fn rows_from(self, row: usize) -> Matrix<T> {
         // SAFETY: the caller's promise.
         Matrix { at: unsafe { self.at.offset(row as isize * self.row) }, ..self }
     }
@@ -266,10 +268,10 @@ impl Attention {
         // SAFETY: the caller's promise; blocks of keys are filled up to a whole number of vectors.
         unsafe {
             let sizes = [m, n.next_multiple_of(COLUMNS), self.sizes.d];
-            T::multiply(sizes, dense(score), q.from_row(i0), k, false, scale, part);
+            T::multiply(sizes, dense(score), q.rows_from(i0), k, false, scale, part);
             if let Some(mask) = mask {
                 for i in 0..m {
-                    let row = mask.from_row(i0 + i);
+                    let row = mask.rows_from(i0 + i);
                     for (j, to) in score[i * KEYS..i * KEYS + n].iter_mut().enumerate() {
                         *to = *to + *row.at.offset((j0 + j) as isize * row.column);
                     }
@@ -319,7 +321,7 @@ impl Attention {
                 for block in blocks {
                     let i0 = block * QUERIES;
                     let m = QUERIES.min(t - i0);
-                    let to = result.from_row(i0);
+                    let to = result.rows_from(i0);
                     tops[..m].fill(T::of(f64::NEG_INFINITY));
                     sums[..m].fill(T::of(0.0));
                     let seen = self.keys(i0 + m);
@@ -337,7 +339,7 @@ impl Attention {
                             sums[i] = sums[i] * old + shift;
                             tops[i] = top;
                             if j0 > 0 && old != T::of(1.0) {
-                                let row = to.from_row(i);
+                                let row = to.rows_from(i);
                                 (0..e as isize).for_each(|c| {
                                     let at = row.at.offset(c * row.column);
                                     *at = *at * old;
@@ -345,10 +347,10 @@ impl Attention {
                             }
                         }
                         let part = self.part(|shift| Part::Queries { shift }, i0, j0);
-                        T::multiply([m, e, n], to, dense(score), v.from_row(j0), j0 > 0, T::of(1.0), part);
+                        T::multiply([m, e, n], to, dense(score), v.rows_from(j0), j0 > 0, T::of(1.0), part);
                     }
                     for i in 0..m {
-                        let row = to.from_row(i);
+                        let row = to.rows_from(i);
                         let none = seen == 0 || sums[i] == T::of(0.0);
                         let factor = if none { T::of(0.0) } else { T::of(1.0) / sums[i] };
                         for c in 0..e as isize {
@@ -409,33 +411,33 @@ impl Attention {
                         let m = QUERIES.min(t - i0);
                         for (i, mean) in means[..m].iter_mut().enumerate() {
                             // The mean of the weights' cotangents is that of the output times the output.
-                            let (a, b) = (ct.from_row(i0 + i), result.from_row(i0 + i));
+                            let (a, b) = (ct.rows_from(i0 + i), result.rows_from(i0 + i));
                             *mean = T::product(e, a.at, a.column, b.at, b.column);
                         }
                         let seen = self.keys(i0 + m);
                         if seen == 0 {
-                            clear(dq.from_row(i0), m, d);
+                            clear(dq.rows_from(i0), m, d);
                         }
                         for j0 in (0..seen).step_by(KEYS) {
                             let n = KEYS.min(seen - j0);
                             self.scores(weight, q, dense(&mut keys[j0 * d..]), mask, (i0, m), (j0, n));
-                            let ct = ct.from_row(i0);
+                            let ct = ct.rows_from(i0);
                             let part = self.part(|shift| Part::Scores { shift }, i0, j0);
                             let wide = [m, n.next_multiple_of(COLUMNS), e];
                             T::multiply(wide, dense(score_ct), ct, dense(&mut values[j0 * e..]), false, one, part);
                             self.hide(weight, (i0, m), (j0, n), T::of(f64::NEG_INFINITY));
                             self.hide(score_ct, (i0, m), (j0, n), T::of(0.0));
-                            for i in 0..m {
+                            for (i, mean) in means[..m].iter().enumerate() {
                                 let count = self.seen(i0 + i, (j0, n));
                                 let (row, cts) = (row_of(weight, i, count), row_of(score_ct, i, count));
-                                T::score_cotangents(row, cts, *logs.add(i0 + i), means[i], scale);
+                                T::score_cotangents(row, cts, *logs.add(i0 + i), *mean, scale);
                             }
                             let (p, ds) = (dense(weight), dense(score_ct));
                             let part = self.part(|shift| Part::Keys { shift }, i0, j0);
-                            T::multiply([n, e, m], dv.from_row(j0), p.transposed(), ct, true, one, part);
-                            T::multiply([n, d, m], dk.from_row(j0), ds.transposed(), q.from_row(i0), true, one, part);
+                            T::multiply([n, e, m], dv.rows_from(j0), p.transposed(), ct, true, one, part);
+                            T::multiply([n, d, m], dk.rows_from(j0), ds.transposed(), q.rows_from(i0), true, one, part);
                             let part = self.part(|shift| Part::Queries { shift }, i0, j0);
-                            T::multiply([m, d, n], dq.from_row(i0), ds, k.from_row(j0), j0 > 0, one, part);
+                            T::multiply([m, d, n], dq.rows_from(i0), ds, k.rows_from(j0), j0 > 0, one, part);
                         }
                     }
                 });

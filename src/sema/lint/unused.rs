@@ -39,6 +39,10 @@ pub fn in_train(train: &Train) -> Vec<Diagnostic> {
     train.settings.iter().for_each(|(_, e)| text.expr(e));
     train.lets.iter().for_each(|s| text.stmt(s));
     train.step.iter().for_each(|s| text.block(&s.body));
+    if let Some(sample) = &train.sample {
+        sample.args.iter().for_each(|arg| text.expr(&arg.value));
+        text.block(&sample.body);
+    }
     for hyper in &train.hypers {
         text.unused_hyper(&hyper.name);
     }

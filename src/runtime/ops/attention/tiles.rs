@@ -102,8 +102,9 @@ macro_rules! kernel {
                     // SAFETY: rows, columns and the sum's range lie inside the matrices; columns are rounded up to whole vectors,
                     // of which `n` is a multiple.
                     unsafe {
-                        let (a, out) = (a.from_row(i), out.from_row(i));
-                        let sum = (to.saturating_sub(from), a.at.offset(from as isize * a.column), b.from_row(from).at);
+                        let (a, out) = (a.rows_from(i), out.rows_from(i));
+                        let sum =
+                            (to.saturating_sub(from), a.at.offset(from as isize * a.column), b.rows_from(from).at);
                         let mut j = 0;
                         while j < columns {
                             let pair = j + 2 * $lanes <= n;
