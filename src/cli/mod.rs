@@ -30,8 +30,24 @@ use std::sync::{Arc, Mutex};
 /// Deep programs recurse deeply; the syntax limits nesting, and this leaves room for what it allows.
 const STACK_BYTES: usize = 256 << 20;
 
+/// Under `optc --help`.
+const EXAMPLES: &str = "\
+Examples:
+  optc new digits && optc run digits.opt          a file to start from, and its training
+  optc run examples/quickstart.opt --set lr=3e-4  changes a hyper-parameter, not the file
+  optc check mine.opt                             every mistake, before anything runs
+  optc eval 'softmax([1.0, 2.0])'                 a formula's value
+  optc doc AdamW --source                         what the library has, and how it is written
+  optc explain E0203                              the rule behind a message";
+
 #[derive(Parser)]
-#[command(name = "optc", version, about = "A compiler for training neural networks", disable_help_subcommand = true)]
+#[command(
+    name = "optc",
+    version,
+    about = "A compiler for training neural networks",
+    disable_help_subcommand = true,
+    after_help = EXAMPLES
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -226,6 +226,9 @@ impl Runner<'_> {
             output::object(&summary_json(&summary));
         } else {
             output::line(table::render(&result_rows(&summary)).trim_end());
+            if let Some(sample) = &summary.sample {
+                output::line(&format!("\n{sample}"));
+            }
         }
         Ok(())
     }
@@ -392,6 +395,7 @@ fn summary_json(summary: &Summary) -> Value {
         "steps_per_second": number(summary.steps_per_second()),
         "compile_seconds": number(summary.compile.as_secs_f64()),
         "first_step_seconds": number(summary.first_step.as_secs_f64()),
+        "sample": summary.sample,
     })
 }
 

@@ -55,6 +55,7 @@ pub const CODES: &[Entry] = codes! {
     "E0306" "nothing is trained, or something twice",
     "E0307" "an objective names no reported value",
     "E0308" "a comparison or sweep is wrong",
+    "E0309" "a sample cannot be drawn",
     "E0401" "a file cannot be read",
     "E0402" "a file has another format than its source reads",
     "E0403" "a file is cut short",

@@ -62,6 +62,10 @@ pub struct Trial {
     pub epochs: usize,
     /// Of the last stage; NaN if it diverged.
     pub value: f64,
+    /// Of the first stage, which all trials have: comparable among all.
+    pub first: f64,
+    /// Stages that were run.
+    stages: usize,
     pub seconds: f64,
 }
 
@@ -180,8 +184,17 @@ impl Sweep {
                 tried.push(Tried { places: places.clone(), value: None });
                 let texts = points(&self.plan.space, &places).into_iter().map(|p| p.text);
                 let set = self.plan.space.iter().map(|d| d.name.clone()).zip(texts).collect();
-                let (epochs, value, seconds) = (0, f64::NAN, 0.0);
-                trials.push(Trial { number, places, set, state: State::Done, epochs, value, seconds });
+                trials.push(Trial {
+                    number,
+                    places,
+                    set,
+                    state: State::Done,
+                    epochs: 0,
+                    value: f64::NAN,
+                    first: f64::NAN,
+                    stages: 0,
+                    seconds: 0.0,
+                });
             }
             let batch = &mut trials[first..];
             let mut going: Vec<usize> = (0..batch.len()).collect();
@@ -190,6 +203,10 @@ impl Sweep {
                 for (index, outcome) in going.iter().zip(outcomes) {
                     let trial = &mut batch[*index];
                     (trial.value, trial.epochs) = (outcome.value, outcome.epochs);
+                    if stage == 0 {
+                        trial.first = outcome.value;
+                    }
+                    trial.stages = stage + 1;
                     trial.seconds += outcome.seconds;
                     if outcome.diverged {
                         trial.state = State::Diverged;
@@ -210,11 +227,15 @@ impl Sweep {
                 }
             }
             for number in first..trials.len() {
-                tried[number].value = Some(self.cost(trials[number].value));
                 if let Some(best) = self.best(&trials[..=number]) {
                     told(&trials[number], best);
                 }
             }
+            // A trial that came further was better where the others stopped: values of one stage are compared with each
+            // other, and stages by themselves.
+            let mut order: Vec<&Trial> = trials.iter().collect();
+            order.sort_by(|a, b| b.stages.cmp(&a.stages).then(self.cost(a.value).total_cmp(&self.cost(b.value))));
+            order.iter().enumerate().for_each(|(rank, trial)| tried[trial.number].value = Some(rank as f64));
         }
         Ok(trials)
     }

@@ -3,6 +3,7 @@
 use super::launch::{Launch, Shape};
 use super::memory::RawMemory;
 use super::ops::Call;
+use super::ops::attention::Attention;
 use super::pool::Pool;
 use super::scan::Loop;
 use super::subnormal::Flushed;
@@ -258,7 +259,7 @@ fn product_flops(graph: &Graph, id: NodeId) -> f64 {
     let node = graph.node(id);
     let lhs_contract = match &node.op {
         Op::Dot { lhs_contract, .. } => lhs_contract,
-        Op::Attention(_) | Op::AttentionGrad { .. } => return super::ops::attention::Attention::new(graph, id).flops(),
+        Op::Attention(_) | Op::AttentionGrad { .. } => return Attention::new(graph, id).flops(),
         _ => return 0.0,
     };
     let lhs = graph.shape(node.args[0]);
@@ -413,10 +414,8 @@ impl Compiled {
     pub fn run_timed(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor], times: &mut [Duration]) {
         self.bind(inputs, results);
         let _flushed = Flushed::new();
-        let mut now = vec![Duration::ZERO; times.len()];
         // SAFETY: as in `run`.
-        unsafe { self.execute_timed(&mut now) };
-        times.iter_mut().zip(now).for_each(|(time, now)| *time = now.min(*time));
+        unsafe { self.execute_timed(times) };
     }
 
     /// As [`Compiled::run_at`], with the time of each instruction.

@@ -1,4 +1,5 @@
-//! The files that a run leaves: `config.json`, `metrics.jsonl` and `checkpoints/`.
+//! The files that a run leaves: `config.json`, `metrics.jsonl`, `checkpoints/`, and `sample.txt` if the
+//! trained model was asked to write.
 
 use super::checkpoint::write_whole;
 use super::metrics::{Record, Split};
@@ -47,6 +48,11 @@ impl Folder {
     pub fn flush(&mut self) -> Result<(), Diagnostic> {
         let mut write = || self.metrics.flush().and_then(|()| self.metrics.get_ref().sync_data());
         write().map_err(|e| unwritable(&self.path, e))
+    }
+
+    /// A text of its own.
+    pub fn write(&self, name: &str, text: &str) -> Result<(), Diagnostic> {
+        write_whole(&self.path.join(name), text.as_bytes()).map_err(|e| unwritable(&self.path, e))
     }
 
     pub fn checkpoint(&self, name: &str) -> PathBuf {

@@ -10,6 +10,7 @@ use super::evaluate::Evaluation;
 use super::folder::{self, Folder};
 use super::metrics::{Averages, Record, Split};
 use super::pass::{Finish, Gathered};
+use super::sample::Sampler;
 use super::stage::{Stage, column_types};
 use super::start::{self, Start};
 use super::state::{State, result_tensors, unbound};
@@ -93,6 +94,7 @@ struct Trainer<'a> {
     snapshots: VecDeque<Snapshot>,
     snapshot_every: usize,
     evaluation: Option<Evaluation>,
+    sampler: Option<Sampler>,
     started: Instant,
     compile: Duration,
     first_step: Option<Duration>,
@@ -124,6 +126,7 @@ impl<'a> Trainer<'a> {
             let left = checkpoint::restore(path, program, state.buffers_mut(), Want::Model, options.partial)?;
             remarks.extend(left.into_iter().map(|what| format!("not loaded: {what}")));
         }
+        let sampler = Sampler::new(program, engine, data, &state)?;
         let mut averages = Averages::new(&full.observed);
         let (mut gathered, mut tracker) = (Gathered::default(), Tracker::default());
         if let Some((path, progress)) = &resumed {
@@ -168,6 +171,7 @@ impl<'a> Trainer<'a> {
             snapshots: VecDeque::new(),
             snapshot_every: snapshot_distance(bytes),
             evaluation: None,
+            sampler,
             started,
             compile,
             first_step: None,
@@ -271,7 +275,8 @@ impl<'a> Trainer<'a> {
         let stopped = self.finish_early()?;
         self.save("final")?;
         self.save_weights()?;
-        Ok(self.summary(loop_time, made, stopped))
+        let sample = self.write_sample()?;
+        Ok(Summary { sample, ..self.summary(loop_time, made, stopped) })
     }
 
     /// Logs the averages of an epoch, evaluates, and judges the outcome.
@@ -590,6 +595,16 @@ impl<'a> Trainer<'a> {
         Err(Failure::Training(Box::new(nan::explain(self.engine, before, &bad, self.state.step))))
     }
 
+    /// What the trained model writes, in `sample.txt` too.
+    fn write_sample(&mut self) -> Result<Option<String>, Failure> {
+        let Some(sampler) = &mut self.sampler else { return Ok(None) };
+        let text = sampler.write(&mut self.state, self.plan.seed)?;
+        if let Some(folder) = &self.folder {
+            folder.write("sample.txt", &text)?;
+        }
+        Ok(Some(text))
+    }
+
     fn summary(&self, training: Duration, made: usize, stopped: Option<String>) -> Summary {
         Summary {
             name: self.program.name.clone(),
@@ -604,6 +619,7 @@ impl<'a> Trainer<'a> {
             training,
             steps_run: made - self.plan.done,
             stopped,
+            sample: None,
         }
     }
 }

@@ -223,6 +223,34 @@ const DIFFERENTIABLE: &[(&str, &str)] = &[
         "TransformerDecoderBlock(2, pre_norm = false)(reshape(x, [1, 3, 4]), reshape(y, [1, 2, 6]))",
     ),
     ("layers.LlamaBlock", "LlamaBlock(2, 1)(reshape(x, [1, 3, 4]))"),
+    ("layers.Conv1d", "Conv1d(3, 2, stride = 2, padding = 1)(reshape(x, [2, 3, 2]))"),
+    ("layers.Conv1d", "Conv1d(3, 2, causal = true, dilation = 2)(reshape(x, [1, 6, 2]))"),
+    ("layers.Conv2d", "Conv2d(3, 2)(reshape(x, [1, 2, 3, 2]))"),
+    (
+        "layers.Conv2d",
+        "Conv2d(4, [3, 1], stride = [1, 2], padding = \"same\", groups = 2, bias = false)(reshape(x, [1, 2, 3, 2]))",
+    ),
+    ("layers.Conv3d", "Conv3d(2, [1, 2, 2])(reshape(x, [1, 2, 2, 3, 1]))"),
+    ("layers.DepthwiseConv2d", "DepthwiseConv2d(2, multiplier = 2)(reshape(x, [1, 2, 3, 2]))"),
+    ("layers.SeparableConv2d", "SeparableConv2d(3, 2)(reshape(x, [1, 2, 3, 2]))"),
+    ("layers.ConvTranspose1d", "ConvTranspose1d(3, 2, stride = 2)(reshape(x, [2, 3, 2]))"),
+    (
+        "layers.ConvTranspose2d",
+        "ConvTranspose2d(3, 3, stride = 2, padding = 1, output_padding = 1)(reshape(x, [1, 2, 3, 2]))",
+    ),
+    ("layers.MaxPool1d", "MaxPool1d(2)(reshape(x, [2, 3, 2]))"),
+    ("layers.MaxPool2d", "MaxPool2d(2, stride = 1)(reshape(x, [1, 2, 3, 2]))"),
+    ("layers.AvgPool1d", "AvgPool1d(2)(reshape(x, [1, 6, 2]))"),
+    ("layers.AvgPool2d", "AvgPool2d([2, 3], stride = 1, padding = \"same\")(reshape(x, [1, 2, 3, 2]))"),
+    ("layers.AvgPool2d", "AvgPool2d(2, padding = 1, count_padding = true)(reshape(x, [1, 2, 3, 2]))"),
+    ("layers.window_mean", "window_mean(reshape(x, [1, 6, 2]), 2, 2, 0, count_padding = true)"),
+    ("layers.ConvBlock", "ConvBlock(3, 2)(reshape(x, [1, 2, 3, 2]))"),
+    ("layers.ResNetBlock", "ResNetBlock(2)(reshape(x, [1, 2, 3, 2]))"),
+    ("layers.ResNetBlock", "ResNetBlock(3, stride = 2)(reshape(x, [1, 3, 4, 1]))"),
+    ("layers.ResNetBottleneck", "ResNetBottleneck(2, stride = 2)(reshape(x, [1, 3, 4, 1]))"),
+    ("layers.InvertedResidual", "InvertedResidual(2, squeeze = true)(reshape(x, [1, 2, 3, 2]))"),
+    ("layers.InvertedResidual", "InvertedResidual(3, stride = 2, expansion = 1)(reshape(x, [1, 2, 3, 2]))"),
+    ("layers.Fire", "Fire(2, 3)(reshape(x, [1, 2, 3, 2]))"),
 ];
 
 /// Uses without a gradient, with their values where they are plain to see.
@@ -300,6 +328,23 @@ const VALUES: &[(&str, &str, Option<&[f64]>)] = &[
     ("init.dirac", "dirac([1, 3, 2, 2])", Some(&[0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0])),
     ("layers.last_axes", "last_axes(2)", None),
     ("layers.axis_numbers", "axis_numbers(3)", None),
+    ("layers.per_axis", "per_axis(3, 2)", None),
+    ("layers.per_axis", "per_axis([3, 2], 2)", None),
+    (
+        "layers.AvgPool2d",
+        "AvgPool2d(2, padding = 1)(reshape([1.0, 2.0, 3.0, 4.0], [1, 2, 2, 1]))",
+        Some(&[1.0, 2.0, 3.0, 4.0]),
+    ),
+    (
+        "layers.Conv1d",
+        "Conv1d(1, 2, causal = true, init = ones)(reshape([1.0, 2.0, 3.0], [1, 3, 1]))",
+        Some(&[1.0, 3.0, 5.0]),
+    ),
+    (
+        "layers.Conv2d",
+        "Conv2d(1, 3, init = dirac, padding = \"same\")(reshape([1.0, 2.0, 3.0, 4.0], [1, 2, 2, 1]))",
+        Some(&[1.0, 2.0, 3.0, 4.0]),
+    ),
     ("layers.clamp_index", "clamp_index([-2, 1, 7], 3)", Some(&[0.0, 1.0, 2.0])),
     (
         "layers.pad_axis",

@@ -11,7 +11,7 @@ use optc::sema::program::Program;
 use serde_json::Value;
 
 /// A train item on files below `../shared/data`.
-fn on_files(text: &str, float: DType) -> (Program, Dataset) {
+pub fn on_files(text: &str, float: DType) -> (Program, Dataset) {
     let context = Context { data_dir: folder("data"), file_dir: None };
     let (program, pipeline) = train_program(text, float, &|p| data::schema(p, &context));
     let dataset = data::open(&pipeline, &context).unwrap_or_else(|d| panic!("{d:?}"));
@@ -19,7 +19,7 @@ fn on_files(text: &str, float: DType) -> (Program, Dataset) {
 }
 
 /// Some rows of all columns that the step binds.
-fn batch(
+pub fn batch(
     program: &Program,
     data: &Dataset,
     split: Split,
@@ -39,7 +39,7 @@ fn batch(
     program.columns.iter().map(column).collect()
 }
 
-fn refs(batch: &[(String, Tensor)]) -> Vec<(&str, &Tensor)> {
+pub fn refs(batch: &[(String, Tensor)]) -> Vec<(&str, &Tensor)> {
     batch.iter().map(|(n, t)| (n.as_str(), t)).collect()
 }
 
@@ -68,7 +68,7 @@ impl Check {
 }
 
 /// The rule of the library for a recorded run.
-fn rule(optimizer: &str, hyper: &Value) -> String {
+pub fn rule(optimizer: &str, hyper: &Value) -> String {
     let lr = &hyper["lr"];
     match optimizer {
         "sgd" | "gd" => format!("SGD({lr})"),

@@ -451,7 +451,8 @@ impl Elab<'_> {
     fn apply_stack(&mut self, n: usize, layer: &Rc<Instance>, args: Vec<Argument>, span: Span) -> R<Value> {
         let base = self.path_of(layer);
         let mut args = args;
-        let mut value = Value::Unit;
+        // No copies at all give back what they are given.
+        let mut value = args.first().map_or(Value::Unit, |first| first.value.clone());
         for k in 0..n {
             let copy = Rc::new(Instance {
                 def: layer.def,

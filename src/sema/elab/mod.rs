@@ -22,6 +22,7 @@ mod optimizer;
 mod pass;
 mod ranges;
 mod rule;
+mod sample;
 mod scan;
 mod scan_body;
 mod state;
@@ -206,6 +207,8 @@ pub struct Elab<'a> {
     pub evaluation: Vec<(String, NodeId)>,
     /// Some rule says `eval theta = …`.
     pub has_eval: bool,
+    /// The train item's sample: its settings and its scores.
+    pub sample: Option<(crate::sema::program::Sample, NodeId)>,
     /// Run-time `if`s around the statement under way.
     pub choices: usize,
     /// `optc eval`: parameters take their starting values in the same graph.
@@ -251,6 +254,7 @@ impl<'a> Elab<'a> {
             evaluating: false,
             evaluation: vec![],
             has_eval: false,
+            sample: None,
             choices: 0,
             inline_params: false,
             columns: vec![],

@@ -5,6 +5,7 @@ use super::ops::Operand;
 use super::{Elab, Failed, FrameKind, ParamSlot, R};
 use crate::diag::error;
 use crate::ir::{DType, InputKind, Type};
+use crate::sema::modules::ModuleId;
 use crate::sema::program::Load;
 use crate::sema::value::{Layout, Tensor, Value};
 use crate::source::Span;
@@ -29,6 +30,8 @@ impl Elab<'_> {
         for stmt in stmts {
             value = self.statement(stmt);
             match value {
+                // What follows a failed assertion of the library only says the same again.
+                Err(Failed::Reported) if matches!(self.frame().module, ModuleId::Library(_)) => return value,
                 Err(Failed::Reported) => failed = true,
                 // The rule starts again: nothing that follows matters.
                 Err(_) => return value,

@@ -52,6 +52,11 @@ impl Elab<'_> {
 
         // For the transpose, the channels of x are those that the convolution the other way gives.
         let (inner, outer) = (kernel[axes], kernel[axes + 1]);
+        let channels = shape[axes + 1];
+        if !transposed && !channels.is_multiple_of(groups) {
+            let text = format!("{channels} channels do not divide into {groups} groups");
+            return Err(self.misfit(text, x_at, format!("{shape:?} has {channels} channels")));
+        }
         let wanted = if transposed { outer } else { inner.saturating_mul(groups) };
         if shape[axes + 1] != wanted {
             let each = if groups == 1 { String::new() } else { format!(" in {groups} groups") };
