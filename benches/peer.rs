@@ -14,11 +14,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Workload, its program, rows of a batch.
-const TRAINED: [(&str, &str, usize); 4] = [
+const TRAINED: [(&str, &str, usize); 8] = [
     ("linreg", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/linreg.opt"), 16),
     ("mlp", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/mlp.opt"), 128),
     ("mlp_wide", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/mlp_wide.opt"), 256),
     ("gpt", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/gpt.opt"), 32),
+    ("lstm", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/lstm.opt"), 32),
+    ("cnn32", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/cnn32.opt"), 32),
+    ("cnn128", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/cnn128.opt"), 128),
+    ("resnet8", concat!(env!("CARGO_MANIFEST_DIR"), "/benches/resnet8.opt"), 64),
 ];
 
 /// Rule, expression, least bytes a parameter: with one tensor, with many small ones (a second pass finds them in a cache).

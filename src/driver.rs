@@ -444,8 +444,8 @@ impl Session {
         let graph = self.timed("simplify", |_| simplify(graph));
         let compiled = self.timed("compile", |_| Compiled::new(&graph, &Options::default())).map_err(|d| vec![d])?;
         Ok(match stage {
-            Stage::Fused => compiled.fused().print(&self.sources),
-            Stage::Kernels => compiled.kernels().iter().map(crate::kernel::print::print).collect(),
+            Stage::Fused => compiled.print_fused(&self.sources),
+            Stage::Kernels => compiled.print_kernels(),
             Stage::Clif | Stage::Asm => compiled.print_code(stage == Stage::Asm),
             _ => compiled.plan().print(compiled.fused()),
         })

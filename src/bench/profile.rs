@@ -1,9 +1,6 @@
 //! The time of each instruction of a step, and what it did in that time.
 
 use super::step::Step;
-use crate::ir::{Graph, NodeId, Op};
-use crate::passes::plan;
-use crate::runtime::ops::attention::Attention;
 use crate::source::{SourceMap, Span};
 use std::time::Duration;
 
@@ -37,9 +34,8 @@ impl Part {
 pub fn profile(step: &mut Step, steps: usize, sources: &SourceMap) -> Vec<Part> {
     let times = step.run_timed(steps);
     let compiled = step.compiled();
-    let flops = products(step);
     let mut parts: Vec<Part> = vec![];
-    for (k, (instruction, time)) in compiled.instructions().into_iter().zip(times).enumerate() {
+    for (instruction, time) in compiled.instructions().into_iter().zip(times) {
         let place = line(sources, instruction.span);
         let known = parts.iter().position(|p| p.name == instruction.name && p.place == place);
         let index = known.unwrap_or_else(|| {
@@ -48,10 +44,10 @@ pub fn profile(step: &mut Step, steps: usize, sources: &SourceMap) -> Vec<Part> 
             parts.len() - 1
         });
         let part = &mut parts[index];
-        part.count += 1;
+        part.count += instruction.runs;
         part.time += time;
-        part.bytes += instruction.bytes;
-        part.flops += flops.get(k).copied().unwrap_or(0.0);
+        part.bytes += instruction.bytes * instruction.runs;
+        part.flops += instruction.flops * instruction.runs as f64;
     }
     parts.sort_by_key(|p| std::cmp::Reverse(p.time));
     parts
@@ -64,30 +60,4 @@ fn line(sources: &SourceMap, span: Span) -> String {
     }
     let place = sources.place(span);
     place.rsplit_once(':').map_or(String::new(), |(line, _column)| line.to_string())
-}
-
-/// Operations in the products of each instruction.
-fn products(step: &Step) -> Vec<f64> {
-    let fused = step.compiled().fused();
-    let of_unit = |k: usize| {
-        let own = fused.units[k].roots.iter();
-        own.map(|id| product(&fused.graph, *id)).sum()
-    };
-    let of_step = |s: &plan::Step| match s {
-        plan::Step::Unit(k) => of_unit(*k),
-        plan::Step::Copy(_) => 0.0,
-    };
-    step.compiled().plan().steps.iter().map(of_step).collect()
-}
-
-fn product(graph: &Graph, id: NodeId) -> f64 {
-    let node = graph.node(id);
-    let lhs_contract = match &node.op {
-        Op::Dot { lhs_contract, .. } => lhs_contract,
-        Op::Attention(_) | Op::AttentionGrad { .. } => return Attention::new(graph, id).flops(),
-        _ => return 0.0,
-    };
-    let lhs = graph.shape(node.args[0]);
-    let depth: usize = lhs_contract.iter().map(|axis| lhs[*axis]).product();
-    2.0 * node.ty.elements() as f64 * depth as f64
 }

@@ -100,9 +100,14 @@ impl Step {
     /// Trains `steps` steps and gives the time of each instruction, in the order of [`Compiled::instructions`]: its quickest,
     /// since what other programs take from the machine would otherwise fall on one or another.
     pub fn run_timed(&mut self, steps: usize) -> Vec<Duration> {
-        let mut times = vec![Duration::MAX; self.compiled.instructions().len()];
-        self.each(steps, |compiled, inputs, results| compiled.run_timed(inputs, results, &mut times));
-        times
+        let count = self.compiled.instructions().len();
+        let mut quickest = vec![Duration::MAX; count];
+        self.each(steps, |compiled, inputs, results| {
+            let mut times = vec![Duration::ZERO; count];
+            compiled.run_timed(inputs, results, &mut times);
+            quickest.iter_mut().zip(times).for_each(|(best, time)| *best = time.min(*best));
+        });
+        quickest
     }
 
     /// The last step's loss.

@@ -66,8 +66,8 @@ fn flags(trial: &Trial) -> String {
 }
 
 pub fn swept(sweep: &Sweep, trials: &[Trial], out: &Path, file: &Path, as_json: bool) {
-    // Stopped trials were measured after fewer epochs: their values are lower bounds, and still say what is bad.
-    let measured: Vec<(Vec<f64>, f64)> = trials.iter().map(|t| (t.places.clone(), sweep.cost(t.value))).collect();
+    // Stopped trials were measured after fewer epochs: what all have is the value of the first stage.
+    let measured: Vec<(Vec<f64>, f64)> = trials.iter().map(|t| (t.places.clone(), sweep.cost(t.first))).collect();
     let shares = importance(sweep.space(), &measured);
     let value = summary(sweep, trials, &shares);
     leave(out, "sweep.json", &value);

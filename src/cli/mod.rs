@@ -19,6 +19,7 @@ mod new;
 mod output;
 mod progress;
 mod run;
+mod runs;
 mod table;
 mod test;
 mod values;
@@ -31,8 +32,24 @@ use std::sync::{Arc, Mutex};
 /// Deep programs recurse deeply; the syntax limits nesting, and this leaves room for what it allows.
 const STACK_BYTES: usize = 256 << 20;
 
+/// Under `optc --help`.
+const EXAMPLES: &str = "\
+Examples:
+  optc new digits && optc run digits.opt          a file to start from, and its training
+  optc run examples/quickstart.opt --set lr=3e-4  changes a hyper-parameter, not the file
+  optc check mine.opt                             every mistake, before anything runs
+  optc eval 'softmax([1.0, 2.0])'                 a formula's value
+  optc doc AdamW --source                         what the library has, and how it is written
+  optc explain E0203                              the rule behind a message";
+
 #[derive(Parser)]
-#[command(name = "optc", version, about = "A compiler for training neural networks", disable_help_subcommand = true)]
+#[command(
+    name = "optc",
+    version,
+    about = "A compiler for training neural networks",
+    disable_help_subcommand = true,
+    after_help = EXAMPLES
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,6 +59,8 @@ struct Cli {
 enum Command {
     /// Compile and run the file's training
     Run(run::Args),
+    /// List, compare, report on and clean the folders of runs
+    Runs(runs::Args),
     /// Parse and check files, and print every diagnostic
     Check(check::Args),
     /// Print what is in data: types, ranges, missing values, classes
@@ -114,6 +133,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Status {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Runs(args) => runs::run(args),
         Command::Check(args) => check::run(args),
         Command::Data(args) => data::run(args),
         Command::Eval(args) => eval::run(args),

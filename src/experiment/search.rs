@@ -24,7 +24,7 @@ pub enum Strategy {
 
 /// Trials that are chosen together, knowing those before.
 pub const BATCH: usize = 4;
-/// Trials of a Bayesian search that are drawn at random before it starts to model.
+/// Trials of a Bayesian search that are spread over the space before it starts to model.
 const STARTUP: usize = 8;
 /// The share of earlier trials that count as good.
 const GOOD: f64 = 0.25;
@@ -68,7 +68,19 @@ impl Strategy {
             Strategy::Bayesian { .. } if tried.iter().filter(|t| t.value.is_some()).count() >= STARTUP => {
                 parzen(space, tried, &mut draws)
             }
-            Strategy::Random { .. } | Strategy::Bayesian { .. } => space.iter().map(|_| draws.unit()).collect(),
+            Strategy::Bayesian { .. } => {
+                // M. D. McKay et al. (1979): of eight equal parts of each dimension, every trial has one of its own, so
+                // that the model begins with the whole space.
+                let part = |d: usize| {
+                    let mut order: Vec<usize> = (0..STARTUP).collect();
+                    let mut draws = Draws { trial: u32::MAX - d as u32, count: 0, ..draws };
+                    (1..STARTUP).rev().for_each(|last| order.swap(last, (draws.unit() * (last + 1) as f64) as usize));
+                    order[trial % STARTUP]
+                };
+                let parts: Vec<usize> = (0..space.len()).map(part).collect();
+                parts.into_iter().map(|part| (part as f64 + draws.unit()) / STARTUP as f64).collect()
+            }
+            Strategy::Random { .. } => space.iter().map(|_| draws.unit()).collect(),
         }
     }
 }
@@ -77,6 +89,7 @@ impl Strategy {
 const STREAM: u32 = 0x5357_4550; // "SWEP"
 
 /// Random numbers of one trial.
+#[derive(Clone, Copy)]
 struct Draws {
     key: [u32; 2],
     trial: u32,

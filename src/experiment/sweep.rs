@@ -17,7 +17,7 @@ use crate::diag::{Diagnostic, error, suggest};
 use crate::sema::program::{Objective, Program};
 use crate::syntax::ast::Expr;
 use crate::train::metrics::{number, to_number};
-use crate::train::{Engine, Failure, Silent, Summary, TrainOptions, train};
+use crate::train::{Engine, Failure, Silent, Summary, TrainOptions, among_others, train};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -25,6 +25,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// Trials recurse as deeply as the main thread may.
 const STACK_BYTES: usize = 256 << 20;
@@ -46,6 +47,8 @@ pub struct Setup<'a> {
     /// An engine of one thread.
     pub engine: &'a dyn Engine,
     pub resume: bool,
+    /// The time limit is the sweep's.
+    pub started: Instant,
     /// For each trial: its place in the folder and its configuration are added.
     pub options: TrainOptions,
     pub seed: Option<u64>,
@@ -62,6 +65,10 @@ pub struct Trial {
     pub epochs: usize,
     /// Of the last stage; NaN if it diverged.
     pub value: f64,
+    /// Of the first stage, which all trials have: comparable among all.
+    pub first: f64,
+    /// Stages that were run.
+    stages: usize,
     pub seconds: f64,
 }
 
@@ -180,8 +187,17 @@ impl Sweep {
                 tried.push(Tried { places: places.clone(), value: None });
                 let texts = points(&self.plan.space, &places).into_iter().map(|p| p.text);
                 let set = self.plan.space.iter().map(|d| d.name.clone()).zip(texts).collect();
-                let (epochs, value, seconds) = (0, f64::NAN, 0.0);
-                trials.push(Trial { number, places, set, state: State::Done, epochs, value, seconds });
+                trials.push(Trial {
+                    number,
+                    places,
+                    set,
+                    state: State::Done,
+                    epochs: 0,
+                    value: f64::NAN,
+                    first: f64::NAN,
+                    stages: 0,
+                    seconds: 0.0,
+                });
             }
             let batch = &mut trials[first..];
             let mut going: Vec<usize> = (0..batch.len()).collect();
@@ -190,6 +206,10 @@ impl Sweep {
                 for (index, outcome) in going.iter().zip(outcomes) {
                     let trial = &mut batch[*index];
                     (trial.value, trial.epochs) = (outcome.value, outcome.epochs);
+                    if stage == 0 {
+                        trial.first = outcome.value;
+                    }
+                    trial.stages = stage + 1;
                     trial.seconds += outcome.seconds;
                     if outcome.diverged {
                         trial.state = State::Diverged;
@@ -210,11 +230,15 @@ impl Sweep {
                 }
             }
             for number in first..trials.len() {
-                tried[number].value = Some(self.cost(trials[number].value));
                 if let Some(best) = self.best(&trials[..=number]) {
                     told(&trials[number], best);
                 }
             }
+            // A trial that came further was better where the others stopped: values of one stage are compared with each
+            // other, and stages by themselves.
+            let mut order: Vec<&Trial> = trials.iter().collect();
+            order.sort_by(|a, b| b.stages.cmp(&a.stages).then(self.cost(a.value).total_cmp(&self.cost(b.value))));
+            order.iter().enumerate().for_each(|(rank, trial)| tried[trial.number].value = Some(rank as f64));
         }
         Ok(trials)
     }
@@ -321,6 +345,7 @@ impl Sweep {
             // Also a trial that was killed in this stage goes on.
             resume: out.join("config.json").exists(),
             out: Some(out),
+            max_time: setup.options.max_time.map(|limit| limit.saturating_sub(setup.started.elapsed())),
             ..setup.options.clone()
         };
         let label: Vec<String> = trial.set.iter().map(|(name, value)| format!("{name} = {value}")).collect();
@@ -338,7 +363,7 @@ impl Sweep {
             Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603") => {
                 (Outcome { value: f64::NAN, diverged: true, epochs, seconds: 0.0 }, None)
             }
-            Err(other) => return Err(other),
+            Err(other) => return Err(among_others(other, &setup.out)),
         };
         log.add(trial, stage, &outcome, summary.as_ref())?;
         Ok(outcome)

@@ -19,7 +19,8 @@ const STATEMENTS: &[&str] = &[
     "and", "or", "not", "true", "false",
 ];
 
-const SETTINGS: &[(&str, &str)] = &[
+/// Of a training.
+pub const SETTINGS: &[(&str, &str)] = &[
     ("batch", "rows in a step, or `all`"),
     ("epochs", "passes over the training rows"),
     ("steps", "stop after so many steps"),
@@ -31,7 +32,7 @@ pub fn complete(analysis: &Analysis, byte: usize) -> Vec<lsp::CompletionItem> {
     let before = &analysis.text().text[..byte];
     let word = before.trim_end_matches(is_name_char).len();
     let line = before[..word].rsplit('\n').next().unwrap_or("");
-    if line.trim_start().starts_with("//") {
+    if in_comment_or_string(line) {
         return vec![];
     }
     if let Some(rest) = line.strip_prefix("use ") {
@@ -54,6 +55,22 @@ pub fn complete(analysis: &Analysis, byte: usize) -> Vec<lsp::CompletionItem> {
     list.globals();
     list.rest_of_the_library();
     list.out
+}
+
+/// Whether the end of a line's text is in one.
+fn in_comment_or_string(line: &str) -> bool {
+    let mut string = false;
+    let mut escaped = false;
+    for (at, c) in line.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if string => escaped = true,
+            '"' => string = !string,
+            '/' if !string && line[at..].starts_with("//") => return true,
+            _ => {}
+        }
+    }
+    string
 }
 
 fn item(label: impl Into<String>, kind: lsp::CompletionItemKind) -> lsp::CompletionItem {

@@ -1,11 +1,12 @@
 //! What is under the pointer: its type and shape, its declaration, its documentation.
 
 use super::analysis::Analysis;
+use super::completion::SETTINGS;
 use super::index::{Occurrence, Symbol};
 use super::text;
 use crate::doc;
 use crate::sema::modules::DefId;
-use crate::source::{FileId, Span};
+use crate::source::Span;
 use crate::stdlib;
 use crate::syntax::ast::{Item, ItemKind};
 use lsp_types as lsp;
@@ -36,6 +37,10 @@ fn of_name(analysis: &Analysis, occurrence: &Occurrence) -> String {
         Symbol::Global(id) => return about_definition(analysis, *id, &shapes),
         Symbol::Builtin(builtin) => format!("{}\n\nprimitive", code(builtin.name())),
         Symbol::Word => "a word of the language".into(),
+        Symbol::Setting => {
+            let known = SETTINGS.iter().find(|(name, _)| *name == occurrence.name);
+            known.map_or_else(String::new, |(name, about)| format!("setting `{name}`: {about}"))
+        }
         Symbol::Module(name) => about_module(name),
         Symbol::File(name) => format!("file `{name}`"),
     };
@@ -43,11 +48,7 @@ fn of_name(analysis: &Analysis, occurrence: &Occurrence) -> String {
 }
 
 fn typed(name: &str, types: &[String]) -> String {
-    types
-        .iter()
-        .map(|ty| if ty.contains(" = ") { format!("{name}: {ty}") } else { format!("{name}: {ty}") })
-        .collect::<Vec<_>>()
-        .join("\n")
+    types.iter().map(|ty| format!("{name}: {ty}")).collect::<Vec<_>>().join("\n")
 }
 
 /// The types at this place; of a declaration, those of its value or of its first use.
@@ -132,13 +133,11 @@ pub fn markdown(doc: &str) -> String {
 /// The comment at the head of its first file, and what it defines.
 fn about_module(name: &str) -> String {
     let mut out = format!("library module `{name}`");
-    let files = crate::sema::library::files(name);
-    for k in files {
+    for k in crate::sema::library::files(name) {
         let (file, text) = stdlib::MODULES[k];
         let head: Vec<&str> = text.lines().take_while(|l| l.starts_with("//") && !l.starts_with("///")).collect();
         let head: Vec<&str> = head.iter().map(|l| l.trim_start_matches('/').trim()).collect();
         out += &format!("\n\n**{file}**: {}", head.join(" "));
-        debug_assert!(FileId::library(k).is_library());
     }
     out
 }

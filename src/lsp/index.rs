@@ -19,6 +19,8 @@ pub enum Symbol {
     Word,
     Module(String),
     File(String),
+    /// Of a training: `batch`.
+    Setting,
 }
 
 #[derive(Clone, Debug)]
@@ -70,18 +72,10 @@ pub struct Local {
     pub text: String,
 }
 
-/// A call whose arguments can be named.
-#[derive(Clone, Debug)]
-pub struct Called {
-    pub span: Span,
-    pub def: DefId,
-}
-
 #[derive(Debug, Default)]
 pub struct Index {
     pub occurrences: Vec<Occurrence>,
     pub locals: Vec<Local>,
-    pub calls: Vec<Called>,
     /// Where each pipe's stage ends, with the span of the value there.
     pub pipes: Vec<Span>,
     /// `let` names without a written type, with the span of their value.
@@ -181,7 +175,8 @@ impl Walk<'_> {
     fn train(&mut self, train: &Train) {
         self.params(&train.hypers, LocalKind::Hyper);
         self.expr(&train.data);
-        for (_, value) in &train.settings {
+        for (name, value) in &train.settings {
+            self.occurs(name, Symbol::Setting, false);
             self.expr(value);
         }
         train.lets.iter().for_each(|s| self.stmt(s));
@@ -334,7 +329,7 @@ impl Walk<'_> {
                 self.expr(b);
                 self.out.pipes.push(Span { end: b.span.end, ..e.span });
             }
-            ExprKind::Call(callee, args) => self.call(callee, args, e.span),
+            ExprKind::Call(callee, args) => self.call(callee, args),
             ExprKind::Index(base, items) => {
                 self.expr(base);
                 for item in items {
@@ -365,13 +360,12 @@ impl Walk<'_> {
         }
     }
 
-    fn call(&mut self, callee: &Expr, args: &[Arg], span: Span) {
+    fn call(&mut self, callee: &Expr, args: &[Arg]) {
         self.expr(callee);
         args.iter().for_each(|a| self.expr(&a.value));
         let ExprKind::Name(name) = &callee.kind else { return };
         let local = self.find(name).is_some();
         let Some(Global::Def(def)) = self.modules.lookup(self.module, name).filter(|_| !local) else { return };
-        self.out.calls.push(Called { span: Span { start: callee.span.end, ..span }, def });
         let definition = self.modules.def(def);
         for given in args.iter().filter_map(|a| a.name.as_ref()) {
             let param = definition.hypers.iter().chain(&definition.inputs).find(|p| p.name.name == given.name);

@@ -20,7 +20,7 @@ pub fn definition(analysis: &Analysis, byte: usize) -> Option<lsp::Location> {
             Some(lsp::Location::new(text::uri(&library::file(file)?)?, lsp::Range::default()))
         }
         Symbol::File(name) => Some(lsp::Location::new(analysis.beside(name)?, lsp::Range::default())),
-        Symbol::Builtin(_) | Symbol::Word => None,
+        Symbol::Builtin(_) | Symbol::Word | Symbol::Setting => None,
     }
 }
 

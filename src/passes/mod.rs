@@ -6,7 +6,7 @@
 //! * [`dce`]: values that no output needs are dropped
 //! * [`scan`]: the same in the bodies of loops, and what may leave them
 //!
-//! [`fuse`] then groups nodes into kernels, and [`plan`] orders them and lays out memory.
+//! [`scan_rows`] tells loops whose rows may run apart. [`fuse`] then groups nodes into kernels, and [`plan`] orders them and lays out memory.
 
 pub mod cse;
 pub mod dce;
@@ -15,6 +15,7 @@ pub mod fuse;
 pub mod plan;
 mod rewrite;
 pub mod scan;
+pub mod scan_rows;
 pub mod simplify;
 
 use crate::ir::Graph;

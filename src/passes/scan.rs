@@ -4,6 +4,7 @@
 //! * A product of a slice with a constant is made for all steps at once, before the loop (the inputs of a recurrent
 //!   layer); one that is only emitted, after it (the gradient of those inputs). J. Appleyard et al., "Optimizing
 //!   Performance of Recurrent Neural Networks on GPUs" (2016), sections 3.1 and 3.2.
+//! * A weight that the loop multiplies by from its other side is transposed once, before the loop.
 //! * Operands that are the same at every step become constants, and those filled with one number become that number.
 
 use super::rewrite::uniform;
@@ -13,6 +14,9 @@ use crate::ir::scan::{self, Scan};
 use crate::ir::{Graph, InputKind, Node, NodeId, Op, OutputKind, Type};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+
+/// Steps from which a weight is turned before the loop.
+const TURNS: usize = 4;
 
 pub fn run(graph: &mut Graph) -> bool {
     if !graph.nodes.iter().any(|n| matches!(n.op, Op::Scan(_))) {
@@ -182,6 +186,7 @@ impl<'a> Shrink<'a> {
         let mut made = Graph::new();
         // Inputs first, in the order of the lists; products that leave the loop are inputs, too.
         let mut sources: Vec<(NodeId, Source, Type)> = vec![];
+        let mut turned: Vec<(NodeId, NodeId)> = vec![];
         for id in self.body.ids().filter(|id| nodes[id.index()]) {
             let node = self.body.node(id);
             let source = match &node.op {
@@ -189,7 +194,10 @@ impl<'a> Shrink<'a> {
                 Op::Input(k) => self.operand(b, *k, &node.ty),
                 Op::Dot { .. } => match self.hoisted(b, node) {
                     Some(stack) => Source::Slice(stack),
-                    None => continue,
+                    None => {
+                        turned.extend(self.turned(b, node).map(|operand| (id, operand)));
+                        continue;
+                    }
                 },
                 _ => continue,
             };
@@ -218,7 +226,20 @@ impl<'a> Shrink<'a> {
                 _ => continue,
             };
         }
+        let mut of_turned: FxHashMap<NodeId, NodeId> = FxHashMap::default();
+        for (id, operand) in turned {
+            let (ty, node) = (b.graph.ty(operand).clone(), self.body.node(id));
+            of_turned.insert(id, enter(&mut made, &mut self.constants, operand, &ty, node, &old.body));
+        }
         for id in self.body.ids().filter(|id| nodes[id.index()]) {
+            if let Some(operand) = of_turned.get(&id) {
+                let node = self.body.node(id);
+                let (lhs, mut op) = (inner[node.args[0].index()].expect("operands come first"), node.op.clone());
+                if let Op::Dot { rhs_contract, .. } = &mut op {
+                    *rhs_contract = vec![0];
+                }
+                inner[id.index()] = Some(made.push(op, &[lhs, *operand], Hint::default(), node.span));
+            }
             if inner[id.index()].is_none() {
                 let node = self.body.node(id);
                 let args = node.args.iter().map(|a| inner[a.index()].expect("operands come first")).collect();
@@ -247,6 +268,16 @@ impl<'a> Shrink<'a> {
             }
             _ => Source::Slice(arg),
         }
+    }
+
+    /// The transposed weight of `v @ transpose(w)`: turned once and not, inside the product, at every step.
+    fn turned(&self, b: &mut Builder, node: &Node) -> Option<NodeId> {
+        let Op::Dot { lhs_batch, rhs_contract, .. } = &node.op else { return None };
+        let constants = self.old.carries + self.old.slices;
+        let Op::Input(k) = self.body.node(node.args[1]).op else { return None };
+        let matrix = self.body.shape(node.args[1]).len() == 2 && rhs_contract[..] == [1] && lhs_batch.is_empty();
+        let pays = matrix && k >= constants && self.old.steps >= TURNS;
+        pays.then(|| b.transpose(self.args[k], vec![1, 0]))
     }
 
     /// `x_t @ w` for all steps at once.

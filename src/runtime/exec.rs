@@ -3,6 +3,8 @@
 use super::launch::{Launch, Shape};
 use super::memory::RawMemory;
 use super::ops::Call;
+use super::ops::attention::Attention;
+use super::ops::conv::Conv;
 use super::pool::Pool;
 use super::scan::Loop;
 use super::subnormal::Flushed;
@@ -79,7 +81,12 @@ enum Instr {
 pub struct Instruction {
     pub name: String,
     pub span: Span,
+    /// Of one run.
     pub bytes: usize,
+    /// Multiplications and additions of one run, of products only.
+    pub flops: f64,
+    /// Runs in one run of the program: more than one inside loops.
+    pub runs: usize,
 }
 
 /// A pointer that depends on the caller's tensors.
@@ -107,7 +114,8 @@ pub struct Compiled {
     _arena: Buffer,
     _constants: Buffer,
     workspace: Buffer,
-    module: Option<Module>,
+    /// Shared by the parts of a loop.
+    module: Option<Arc<Module>>,
 }
 
 // SAFETY: the pointers lead into the buffers that `Compiled` owns, or are replaced at each run.
@@ -122,7 +130,24 @@ impl Compiled {
         let start = Instant::now();
         let plan = plan(&fused);
         let plan_time = start.elapsed();
-        let start = Instant::now();
+        let mut compiled = Compiled::assemble(fused, plan, None, options)?;
+        let total = start.elapsed();
+        compiled.timings = Timings { fuse: fuse_time, plan: plan_time, codegen: total - plan_time };
+        Ok(compiled)
+    }
+
+    /// The same code on memory of its own, so that both may run at once.
+    pub(super) fn another(&self, options: &Options) -> Result<Compiled, Diagnostic> {
+        Compiled::assemble(self.fused.clone(), self.plan.clone(), self.module.clone(), options)
+    }
+
+    /// Gives a plan its memory, and its kernels their code unless they have it.
+    fn assemble(
+        fused: Fused,
+        plan: Plan,
+        module: Option<Arc<Module>>,
+        options: &Options,
+    ) -> Result<Compiled, Diagnostic> {
         let mut builder = Builder::new(&fused, &plan);
         for step in &plan.steps {
             builder.step(step, options)?;
@@ -137,15 +162,18 @@ impl Compiled {
         let (module, launches, workspace) = match options.engine {
             Engine::Interp => (None, vec![], Buffer::zeroed(calls)),
             Engine::Jit => {
-                let module = codegen::compile(&kernels).map_err(failed)?;
+                let module = match module {
+                    Some(module) => module,
+                    None => Arc::new(codegen::compile(&kernels).map_err(failed)?),
+                };
                 let (launches, workspace) = launches(&kernels, &module, pool.threads(), calls);
                 (Some(module), launches, workspace)
             }
         };
-        let timings = Timings { fuse: fuse_time, plan: plan_time, codegen: start.elapsed() };
+        let graph = &fused.graph;
         let results = graph.outputs.iter().filter(|o| !matches!(o.kind, OutputKind::Update(_)));
         Ok(Compiled {
-            timings,
+            timings: Timings::default(),
             kernels,
             instrs,
             pointers,
@@ -177,7 +205,7 @@ impl Compiled {
 
     /// The compiled code of [`Compiled::kernels`], for dumps; `None` if the interpreter runs them.
     pub fn module(&self) -> Option<&Module> {
-        self.module.as_ref()
+        self.module.as_deref()
     }
 
     /// The `fused` stage: kernels and library calls with the operations inside and their places in the source.
@@ -201,7 +229,7 @@ impl Compiled {
         let one = |instr: &Instr| match instr {
             Instr::Loop { body, .. } => {
                 let body = body.borrow();
-                format!("\nbody of a scan, {} steps\n{}", body.steps(), print(body.body()))
+                format!("\nbody of a scan, {} runs\n{}", body.runs(), print(body.body()))
             }
             _ => String::new(),
         };
@@ -225,6 +253,20 @@ impl Compiled {
     pub fn result_types(&self) -> &[Type] {
         &self.result_types
     }
+}
+
+/// Multiplications and additions of a product.
+fn product_flops(graph: &Graph, id: NodeId) -> f64 {
+    let node = graph.node(id);
+    let lhs_contract = match &node.op {
+        Op::Dot { lhs_contract, .. } => lhs_contract,
+        Op::Conv { part, window, groups } => return Conv::new(graph, id, *part, window, *groups).flops(),
+        Op::Attention(_) | Op::AttentionGrad { .. } => return Attention::new(graph, id).flops(),
+        _ => return 0.0,
+    };
+    let lhs = graph.shape(node.args[0]);
+    let depth: usize = lhs_contract.iter().map(|axis| lhs[*axis]).product();
+    2.0 * node.ty.elements() as f64 * depth as f64
 }
 
 fn failed(error: codegen::CodegenError) -> Diagnostic {
@@ -374,32 +416,95 @@ impl Compiled {
     pub fn run_timed(&mut self, inputs: &mut [&mut Tensor], results: &mut [Tensor], times: &mut [Duration]) {
         self.bind(inputs, results);
         let _flushed = Flushed::new();
-        for (instr, time) in self.instrs.iter().zip(times) {
-            let start = Instant::now();
-            // SAFETY: as in `run`.
-            unsafe { self.execute(instr) };
-            *time = start.elapsed().min(*time);
+        // SAFETY: as in `run`.
+        unsafe { self.execute_timed(times) };
+    }
+
+    /// As [`Compiled::run_at`], with the time of each instruction.
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn run_timed_at(&mut self, inputs: &[*mut u8], results: &[*mut u8], times: &mut [Duration]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.patch(|k| inputs[k], |k| results[k]);
+            self.execute_timed(times);
         }
     }
 
-    /// For each instruction its name, the source of its last value, and the bytes that it reads and writes.
-    pub fn instructions(&self) -> Vec<Instruction> {
-        let graph = &self.fused.graph;
-        let of_step = |step: &Step| {
-            let (name, span) = match step {
-                Step::Unit(k) => {
-                    let unit = &self.fused.units[*k];
-                    let root = graph.node(unit.roots[0]);
-                    match &unit.work {
-                        Work::Kernel(draft) => (draft.kernel.name.clone(), root.span),
-                        _ => (root.op.name().to_string(), root.span),
+    /// # Safety
+    /// As for [`Compiled::execute`].
+    unsafe fn execute_timed(&self, times: &mut [Duration]) {
+        let mut rest = times;
+        for instr in &self.instrs {
+            let own = match instr {
+                Instr::Loop { body, .. } => body.borrow().body().count(),
+                _ => 1,
+            };
+            let (here, after) = rest.split_at_mut(own);
+            rest = after;
+            // SAFETY: the caller's promise.
+            unsafe {
+                match instr {
+                    Instr::Loop { body, first, count } => {
+                        let args = &self.pointers[*first..first + count];
+                        body.borrow_mut().run(&self.pool, args, self.pointers[first + count], Some(here));
+                    }
+                    _ => {
+                        let start = Instant::now();
+                        self.execute(instr);
+                        here[0] += start.elapsed();
                     }
                 }
-                Step::Copy(_) => ("copy".into(), Span::default()),
-            };
-            Instruction { name, span, bytes: traffic::bytes(&self.fused, step) }
+            }
+        }
+    }
+
+    /// Instructions, with those of loops in the place of the loops.
+    fn count(&self) -> usize {
+        let one = |instr: &Instr| match instr {
+            Instr::Loop { body, .. } => body.borrow().body().count(),
+            _ => 1,
         };
-        self.plan.steps.iter().map(of_step).collect()
+        self.instrs.iter().map(one).sum()
+    }
+
+    /// What each instruction is, those of a loop's body in the place of the loop.
+    pub fn instructions(&self) -> Vec<Instruction> {
+        let mut all = vec![];
+        for (step, instr) in self.plan.steps.iter().filter(|s| self.is_instruction(s)).zip(&self.instrs) {
+            match instr {
+                Instr::Loop { body, .. } => {
+                    let body = body.borrow();
+                    let inside = body.body().instructions().into_iter();
+                    all.extend(inside.map(|i| Instruction { runs: i.runs * body.runs(), ..i }));
+                }
+                _ => all.push(self.instruction(step)),
+            }
+        }
+        all
+    }
+
+    /// Concatenations in place are no instructions.
+    fn is_instruction(&self, step: &Step) -> bool {
+        !matches!(step, Step::Unit(k) if matches!(self.fused.units[*k].work, Work::Concat))
+    }
+
+    fn instruction(&self, step: &Step) -> Instruction {
+        let graph = &self.fused.graph;
+        let (name, span, flops) = match step {
+            Step::Unit(k) => {
+                let unit = &self.fused.units[*k];
+                let root = graph.node(unit.roots[0]);
+                let flops = unit.roots.iter().map(|id| product_flops(graph, *id)).sum();
+                match &unit.work {
+                    Work::Kernel(draft) => (draft.kernel.name.clone(), root.span, 0.0),
+                    _ => (root.op.name().to_string(), root.span, flops),
+                }
+            }
+            Step::Copy(_) => ("copy".into(), Span::default(), 0.0),
+        };
+        Instruction { name, span, bytes: traffic::bytes(&self.fused, step), flops, runs: 1 }
     }
 
     /// Checks types and points the instructions at this run's tensors.
@@ -467,7 +572,7 @@ impl Compiled {
             Instr::Loop { body, first, count } => {
                 let args = &self.pointers[*first..first + count];
                 // SAFETY: as for a call.
-                unsafe { body.borrow_mut().run(args, self.pointers[first + count]) };
+                unsafe { body.borrow_mut().run(&self.pool, args, self.pointers[first + count], None) };
             }
             Instr::Copy { first, bytes } => {
                 let (from, to) = (self.pointers[*first], self.pointers[first + 1]);

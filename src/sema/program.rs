@@ -148,14 +148,39 @@ pub struct LayerRow {
     pub params: usize,
 }
 
+/// `sample(text, prompt = "…")`: text that the trained model goes on writing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The column of tokens that the model reads, and the number of them in a row.
+    pub column: String,
+    pub context: usize,
+    pub prompt: String,
+    /// Tokens to draw.
+    pub length: usize,
+    /// Scores are divided by it; 0 takes the most likely token.
+    pub temperature: f64,
+    /// Only the most likely tokens are drawn from.
+    pub top_k: Option<usize>,
+    /// Of the prompt, or of the whole statement.
+    pub span: Span,
+}
+
 /// Makes the graphs of a program for a batch size; a partial last batch is a second compilation of the same step.
 pub trait GraphSource: Send + Sync {
     /// One training step: inputs Batch, Param, State, Hyper, Step, Random; outputs `loss` (Value), reports, updates.
     fn step(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>>;
     /// Loss and reports without training (`training` is false): no parameter updates, but metric states carry.
     fn eval(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>>;
+    /// What the losses and metrics compare, without training: the outputs `prediction` and `target`, if there is such a pair.
+    fn predictions(&self, _rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        Ok(None)
+    }
     /// What is reported of all `rows` rows of a pass together, if something is: inputs Arg (the gathered rows), Hyper.
     fn pass(&self, _rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        Ok(None)
+    }
+    /// The scores of a [`Sample`]: input `column` of one row, output [1, context, tokens]. `None` without one.
+    fn sample(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
         Ok(None)
     }
     /// The parameters that evaluation uses, if they are not those that are trained (`eval theta = …`): inputs Param,
@@ -177,6 +202,7 @@ pub struct Program {
     pub reports: Vec<Report>,
     pub loads: Vec<Load>,
     pub layers: Vec<LayerRow>,
+    pub sample: Option<Sample>,
     /// Inputs: Random (and Hyper). One `Value` output for each buffer, by its name: the starting values.
     pub init: Graph,
     pub graphs: Box<dyn GraphSource>,

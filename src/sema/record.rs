@@ -54,11 +54,19 @@ impl Record {
 impl Elab<'_> {
     /// Writes down the type of an expression, if somebody wants to know.
     pub(super) fn note(&self, span: Span, value: &Value) {
-        if let Some(record) = &self.record
-            && !span.file.is_library()
-        {
-            record.borrow_mut().add(span, self.short_text(value));
+        if self.wants(span) {
+            self.note_text(span, &self.short_text(value));
         }
+    }
+
+    pub(super) fn note_text(&self, span: Span, ty: &str) {
+        if let Some(record) = self.record.as_ref().filter(|_| self.wants(span)) {
+            record.borrow_mut().add(span, ty.to_string());
+        }
+    }
+
+    fn wants(&self, span: Span) -> bool {
+        self.record.is_some() && !span.file.is_library()
     }
 
     /// A type, or a value that is known at compile time.

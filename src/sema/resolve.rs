@@ -101,6 +101,15 @@ impl Walk<'_> {
             }
             self.block(&step.body);
         }
+        if let Some(sample) = &train.sample {
+            for arg in &sample.args {
+                match (&arg.name, &arg.value.kind) {
+                    (None, ExprKind::Name(column)) => self.define(column),
+                    _ => self.expr(&arg.value),
+                }
+            }
+            self.block(&sample.body);
+        }
     }
 
     /// `D` of `float[.., D]`: every capitalised name is solved from the argument.

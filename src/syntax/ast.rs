@@ -211,7 +211,7 @@ pub struct Data {
     pub value: Expr,
 }
 
-/// `train name(hyper-parameters) on data { settings; let …; step(columns) { … } }`
+/// `train name(hyper-parameters) on data { settings; let …; step(columns) { … }; sample(column, …) { … } }`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Train {
     pub name: Ident,
@@ -224,6 +224,15 @@ pub struct Train {
     /// `let net = Mlp(hidden)`, in order.
     pub lets: Vec<Stmt>,
     pub step: Option<Step>,
+    pub sample: Option<Sample>,
+}
+
+/// `sample(text, prompt = "…", length = 300) { net(text) }`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub args: Vec<Arg>,
+    pub body: Block,
+    pub span: Span,
 }
 
 /// `step(image, label) { … }`

@@ -175,7 +175,7 @@ fn expected(rules: &[Rule], bracket: Option<Bracket>, before: &str) -> String {
             closers(bracket).iter().for_each(|word| add(word, true));
         }
     } else if has(Rule::kw_step) || has(Rule::step) {
-        add("'step(…) { … }', 'let' or a setting such as 'batch = 128'", true);
+        add("'step(…) { … }', 'sample(…) { … }', 'let' or a setting such as 'batch = 128'", true);
     } else if statement {
         add("a statement", true);
     } else if before.ends_with([':', '→']) && bracket.is_none_or(|b| b.symbol != '[') || before.ends_with("->") {

@@ -109,6 +109,10 @@ impl Printer<'_> {
                 p.line(format!("step({})", inputs.join(", ")), step.span);
                 p.block(&step.body);
             }
+            if let Some(sample) = &train.sample {
+                p.line(format!("sample({})", arguments(&sample.args)), sample.span);
+                p.block(&sample.body);
+            }
         });
     }
 
@@ -232,6 +236,14 @@ fn exprs(list: &[Expr], between: &str) -> String {
     list.iter().map(expr).collect::<Vec<_>>().join(between)
 }
 
+fn arguments(args: &[Arg]) -> String {
+    let arg = |a: &Arg| match &a.name {
+        Some(name) => format!("{} = {}", name.name, expr(&a.value)),
+        None => expr(&a.value),
+    };
+    args.iter().map(arg).collect::<Vec<_>>().join(", ")
+}
+
 /// An expression as an S-expression, with every grouping visible.
 pub fn expr(e: &Expr) -> String {
     match &e.kind {
@@ -248,11 +260,7 @@ pub fn expr(e: &Expr) -> String {
         ExprKind::Pipe(a, b) => format!("(|> {} {})", expr(a), expr(b)),
         ExprKind::Range(a, b) => format!("(.. {} {})", expr(a), expr(b)),
         ExprKind::Call(f, args) => {
-            let arg = |a: &Arg| match &a.name {
-                Some(name) => format!("{} = {}", name.name, expr(&a.value)),
-                None => expr(&a.value),
-            };
-            format!("{}({})", expr(f), args.iter().map(arg).collect::<Vec<_>>().join(", "))
+            format!("{}({})", expr(f), arguments(args))
         }
         ExprKind::Index(base, items) => {
             format!("{}[{}]", expr(base), items.iter().map(index).collect::<Vec<_>>().join(", "))

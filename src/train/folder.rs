@@ -1,4 +1,5 @@
-//! The files that a run leaves: `config.json`, `metrics.jsonl` and `checkpoints/`.
+//! The files that a run leaves: `config.json`, `metrics.jsonl`, `checkpoints/`, and `sample.txt` if the
+//! trained model was asked to write.
 
 use super::checkpoint::write_whole;
 use super::metrics::{Record, Split};
@@ -47,6 +48,11 @@ impl Folder {
     pub fn flush(&mut self) -> Result<(), Diagnostic> {
         let mut write = || self.metrics.flush().and_then(|()| self.metrics.get_ref().sync_data());
         write().map_err(|e| unwritable(&self.path, e))
+    }
+
+    /// A text of its own.
+    pub fn write(&self, name: &str, text: &str) -> Result<(), Diagnostic> {
+        write_whole(&self.path.join(name), text.as_bytes()).map_err(|e| unwritable(&self.path, e))
     }
 
     pub fn checkpoint(&self, name: &str) -> PathBuf {
@@ -115,6 +121,13 @@ pub fn latest(root: &Path, name: &str) -> Option<PathBuf> {
     paths.into_iter().rev().find(|p| p.join("config.json").exists())
 }
 
+/// `2026-11-22 01:54 UTC`
+pub fn date(seconds: u64) -> String {
+    let stamp = timestamp(UNIX_EPOCH + Duration::from_secs(seconds));
+    let (day, clock) = stamp.split_once('T').unwrap_or((&stamp, ""));
+    format!("{day} {} UTC", clock.get(..5).unwrap_or("").replace('-', ":"))
+}
+
 /// `2026-11-22T01-54-07`, in UTC: sorts by time and is a file name everywhere.
 fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -146,5 +159,6 @@ mod tests {
         assert_eq!(at(0), "1970-01-01T00-00-00");
         assert_eq!(at(951_782_400), "2000-02-29T00-00-00");
         assert_eq!(at(1_795_312_447), "2026-11-22T01-54-07");
+        assert_eq!(date(1_795_312_447), "2026-11-22 01:54 UTC");
     }
 }

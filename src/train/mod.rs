@@ -8,6 +8,7 @@
 //! * [`evaluate`]: the test part; [`pass`]: reports that need all rows of a pass
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
+//! * `sample`: text that a trained model writes
 //! * [`run`]: the loop itself
 //!
 //! Results depend on the program, its data and the seed, never on time or on the number of threads: a run that is
@@ -24,6 +25,7 @@ pub mod nan;
 pub mod npy;
 pub mod pass;
 pub mod run;
+mod sample;
 pub mod shuffle;
 pub mod stage;
 mod start;
@@ -33,7 +35,7 @@ mod stopped;
 #[cfg(test)]
 mod tests;
 
-use crate::data::{self, Dataset, Turn};
+use crate::data::{self, Dataset, Turn, Vocabulary};
 use crate::diag::Diagnostic;
 use crate::ir::Graph;
 use crate::runtime::{Executable, Tensor};
@@ -46,7 +48,7 @@ use std::time::Duration;
 
 pub use run::train;
 pub use start::layout;
-pub use stopped::is_rate;
+pub use stopped::{among_others, is_rate};
 
 /// Makes graphs runnable: the code generator or the interpreter.
 pub trait Engine: Sync {
@@ -68,6 +70,11 @@ pub trait Rows: Sync {
     fn varies(&self) -> bool {
         false
     }
+
+    /// The tokens that a column's numbers stand for.
+    fn vocabulary(&self, _column: &str) -> Option<Arc<Vocabulary>> {
+        None
+    }
 }
 
 impl Rows for Dataset {
@@ -82,6 +89,10 @@ impl Rows for Dataset {
 
     fn varies(&self) -> bool {
         Dataset::varies(self)
+    }
+
+    fn vocabulary(&self, column: &str) -> Option<Arc<Vocabulary>> {
+        Dataset::vocabulary(self, column).cloned()
     }
 }
 
@@ -137,6 +148,8 @@ pub struct Summary {
     pub steps_run: usize,
     /// Why the run ended before its last epoch, though nothing went wrong.
     pub stopped: Option<String>,
+    /// What the trained model wrote, if it was asked to.
+    pub sample: Option<String>,
 }
 
 impl Summary {

@@ -10,6 +10,7 @@ use super::evaluate::Evaluation;
 use super::folder::{self, Folder};
 use super::metrics::{Averages, Record, Split};
 use super::pass::{Finish, Gathered};
+use super::sample::Sampler;
 use super::stage::{Stage, column_types};
 use super::start::{self, Start};
 use super::state::{State, result_tensors, unbound};
@@ -17,6 +18,7 @@ use super::stopped;
 use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan};
 use crate::diag::Diagnostic;
 use crate::ir::InputKind;
+use crate::report;
 use crate::runtime::Tensor;
 use crate::sema::program::{PLATEAUS, Program};
 use std::collections::VecDeque;
@@ -43,12 +45,14 @@ pub fn train(
     let layout = trainer.layout.clone();
     let (epoch, index) = (trainer.epoch(), trainer.state.step % trainer.plan.steps_per_epoch);
     let gatherer = Gatherer::new(data, layout.clone(), trainer.columns.clone(), epoch, index);
-    let summary = std::thread::scope(|scope| {
+    let ended = std::thread::scope(|scope| {
         // Nothing to gather ahead where all steps share a batch, or where the user allows one thread.
         let inline = options.threads == 1 || layout.is_constant();
         let feed = if inline { Feed::inline(gatherer) } else { Feed::ahead(scope, gatherer) };
         trainer.run(feed, sink)
-    })?;
+    });
+    trainer.report(&ended);
+    let summary = ended?;
     sink.finish(&summary);
     Ok(summary)
 }
@@ -93,6 +97,7 @@ struct Trainer<'a> {
     snapshots: VecDeque<Snapshot>,
     snapshot_every: usize,
     evaluation: Option<Evaluation>,
+    sampler: Option<Sampler>,
     started: Instant,
     compile: Duration,
     first_step: Option<Duration>,
@@ -124,15 +129,20 @@ impl<'a> Trainer<'a> {
             let left = checkpoint::restore(path, program, state.buffers_mut(), Want::Model, options.partial)?;
             remarks.extend(left.into_iter().map(|what| format!("not loaded: {what}")));
         }
+        let sampler = Sampler::new(program, engine, data, &state)?;
         let mut averages = Averages::new(&full.observed);
         let (mut gathered, mut tracker) = (Gathered::default(), Tracker::default());
         if let Some((path, progress)) = &resumed {
             start::same_batches(path, progress, &layout)?;
             let left = checkpoint::restore(path, program, state.buffers_mut(), Want::State, options.partial)?;
+            let same = start::same_reports(path, progress, &mut averages, options.partial)? && left.is_empty();
             remarks.extend(left.into_iter().map(|what| format!("not loaded: {what}")));
-            start::same_reports(path, progress, &mut averages, options.partial)?;
-            gathered.set_tensors(&checkpoint::gathered(path)?);
-            (state.step, tracker) = (progress.step, progress.tracker.clone());
+            state.step = progress.step;
+            // What another model reached is no measure for this one.
+            if same {
+                gathered.set_tensors(&checkpoint::gathered(path)?);
+                tracker = progress.tracker.clone();
+            }
         }
         let (epochs, steps) = start::extent(program, options, steps_per_epoch);
         let done = state.step;
@@ -140,6 +150,7 @@ impl<'a> Trainer<'a> {
         let mut kept = vec![];
         let folder = match &options.out {
             Some(path) => {
+                report::ended::begin(path);
                 if resumed.is_some() {
                     kept = folder::lines_until(path, state.step, steps_per_epoch);
                 }
@@ -168,6 +179,7 @@ impl<'a> Trainer<'a> {
             snapshots: VecDeque::new(),
             snapshot_every: snapshot_distance(bytes),
             evaluation: None,
+            sampler,
             started,
             compile,
             first_step: None,
@@ -271,7 +283,8 @@ impl<'a> Trainer<'a> {
         let stopped = self.finish_early()?;
         self.save("final")?;
         self.save_weights()?;
-        Ok(self.summary(loop_time, made, stopped))
+        let sample = self.write_sample()?;
+        Ok(Summary { sample, ..self.summary(loop_time, made, stopped) })
     }
 
     /// Logs the averages of an epoch, evaluates, and judges the outcome.
@@ -590,6 +603,27 @@ impl<'a> Trainer<'a> {
         Err(Failure::Training(Box::new(nan::explain(self.engine, before, &bad, self.state.step))))
     }
 
+    /// Writes what the run's page needs beside the log. Nothing here may hide how the run itself ended.
+    fn report(&mut self, ended: &Result<Summary, Failure>) {
+        let Some(folder) = self.options.out.clone() else { return };
+        if report::ended::has_a_model(ended) {
+            self.state.set_clocks(self.state.step);
+            let batch = self.layout.batch;
+            let _ = report::predictions::write(&folder, self.program, self.engine, self.data, &self.state, batch);
+        }
+        report::ended::write(&folder, ended);
+    }
+
+    /// What the trained model writes, in `sample.txt` too.
+    fn write_sample(&mut self) -> Result<Option<String>, Failure> {
+        let Some(sampler) = &mut self.sampler else { return Ok(None) };
+        let text = sampler.write(&mut self.state, self.plan.seed)?;
+        if let Some(folder) = &self.folder {
+            folder.write("sample.txt", &text)?;
+        }
+        Ok(Some(text))
+    }
+
     fn summary(&self, training: Duration, made: usize, stopped: Option<String>) -> Summary {
         Summary {
             name: self.program.name.clone(),
@@ -604,6 +638,7 @@ impl<'a> Trainer<'a> {
             training,
             steps_run: made - self.plan.done,
             stopped,
+            sample: None,
         }
     }
 }

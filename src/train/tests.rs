@@ -156,6 +156,7 @@ fn program(rows: usize, batch: Option<usize>, epochs: usize) -> Program {
         reports: vec![report("seen", true, false), report("t", false, true)],
         loads: vec![],
         layers: vec![],
+        sample: None,
         init,
         graphs: Box::new(Linear),
     }

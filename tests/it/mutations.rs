@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// Small, and the same on every machine (Knuth's multiplier, the high bits).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         ((self.0 >> 33) as usize) % n.max(1)
     }
@@ -119,7 +119,7 @@ const INSERTS: &[&str] = &[
     "\"",
 ];
 
-fn mutate(text: &str, dice: &mut Dice) -> String {
+pub fn mutate(text: &str, dice: &mut Dice) -> String {
     let mut parts: Vec<&str> = tokens(text);
     for _ in 0..1 + dice.below(3) {
         if parts.len() < 2 {
@@ -151,7 +151,7 @@ fn mutate(text: &str, dice: &mut Dice) -> String {
 }
 
 /// Small data, so that time goes into the compiler; the header comment is not worth mutating.
-fn seeds() -> Vec<String> {
+pub fn seeds() -> Vec<String> {
     let mut texts: Vec<String> =
         programs_in("examples").into_iter().map(|(_, t)| t).filter(|t| !t.contains("on mnist(")).collect();
     texts.extend(programs_in("tests/check").into_iter().map(|(_, t)| t));

@@ -110,6 +110,21 @@ pub fn slice(b: &mut Builder, node: &Node, start: &[usize], limit: &[usize], str
             }
             None
         }
+        // All of it inside the padded operand, or all of it outside along some axis.
+        Op::Pad { low, interior, .. } if interior.iter().all(|n| *n == 0) => {
+            let (x, value, low) = (inner.args[0], inner.args[1], low.clone());
+            let end: Vec<usize> = low.iter().zip(b.graph.shape(x)).map(|(low, size)| low + size).collect();
+            let axes = 0..start.len();
+            if axes.clone().any(|k| limit[k] <= low[k] || start[k] >= end[k]) {
+                return Some(b.broadcast(value, &node.ty.shape, vec![]));
+            }
+            if axes.clone().all(|k| low[k] <= start[k] && limit[k] <= end[k]) {
+                let start = start.iter().zip(&low).map(|(a, b)| a - b).collect();
+                let limit = limit.iter().zip(&low).map(|(a, b)| a - b).collect();
+                return Some(b.slice(x, start, limit, stride.to_vec()));
+            }
+            None
+        }
         Op::Slice { start: first, stride: steps, .. } if steps.iter().all(|s| *s == 1) => {
             let x = inner.args[0];
             let start = start.iter().zip(first).map(|(a, b)| a + b).collect();

@@ -5,6 +5,7 @@
 //! * [`matrix`]: decompositions of matrices
 //! * [`movement`]: gather, pad, concatenate, repeat over segments: bytes that move
 //! * [`conv`]: convolutions; [`pool`]: windows that are summed, and their maxima
+//! * [`wide`]: wide vectors for loops of Rust
 //! * [`arithmetic`]: scatter-add, cumulative and segmented reductions, sorting
 
 pub mod arithmetic;
@@ -15,6 +16,7 @@ pub mod matrix;
 pub mod movement;
 pub mod pool;
 pub mod product;
+pub mod wide;
 
 use crate::ir::{Graph, NodeId, Op};
 use crate::passes::fuse::operands::strided;

@@ -146,6 +146,7 @@ impl Elab<'_> {
                 .at(ty.span, format!("declared as {}", self.sources.text(ty.span)));
             return Err(self.fail(d.maybe_help(rank_help(fixed, rest.is_some(), shape))));
         }
+        self.note_text(ty.span, text.split_once(": ").map_or(text, |(_, found)| found));
         // Plain variables first: they are what arithmetic in the other dimensions is made of.
         let after = rest.map_or(0, |r| shape.len() - (dims.len() - r - 1));
         let mut later = vec![];
@@ -202,6 +203,7 @@ impl Elab<'_> {
     }
 
     fn bind_dim(&mut self, name: &str, declared: Span, size: usize, text: &str, at: Span) -> R<()> {
+        self.note(declared, &Value::Int(size as i64));
         if let Some(known) = self.frame().dims.get(name).cloned() {
             if known.size == size {
                 return Ok(());

@@ -67,6 +67,7 @@ impl Elab<'_> {
             }
         };
         steps.iter_mut().for_each(|step| moved(&mut step.loss));
+        self.sample.iter_mut().for_each(|(_, node)| moved(node));
         self.reports.iter_mut().for_each(|(_, node)| moved(node));
         self.pass.columns.iter_mut().for_each(|column| moved(&mut column.batch));
         for slot in self.states.values_mut().filter(|s| s.owner != StateOwner::Optimizer) {
@@ -154,7 +155,7 @@ impl Elab<'_> {
 }
 
 /// The graph without nodes and inputs that no output needs.
-fn only_live(graph: &Graph) -> Graph {
+pub(super) fn only_live(graph: &Graph) -> Graph {
     let live = crate::passes::fuse::live(graph);
     let mut new = Graph::new();
     let mut map: Vec<NodeId> = vec![];

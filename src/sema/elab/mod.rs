@@ -22,6 +22,7 @@ mod optimizer;
 mod pass;
 mod ranges;
 mod rule;
+mod sample;
 mod scan;
 mod scan_body;
 mod state;
@@ -207,6 +208,8 @@ pub struct Elab<'a> {
     pub evaluation: Vec<(String, NodeId)>,
     /// Some rule says `eval theta = …`.
     pub has_eval: bool,
+    /// The train item's sample: its settings and its scores.
+    pub sample: Option<(crate::sema::program::Sample, NodeId)>,
     /// Run-time `if`s around the statement under way.
     pub choices: usize,
     /// `optc eval`: parameters take their starting values in the same graph.
@@ -215,6 +218,8 @@ pub struct Elab<'a> {
     pub columns: Vec<String>,
     pub step_inputs: Vec<String>,
     named_inputs: HashMap<String, NodeId>,
+    /// What the first loss or metric compares: prediction and target.
+    pub compared: Option<(NodeId, NodeId)>,
     pub steps: Vec<train::Minimized>,
     /// The step counters of the scans around, the outermost first.
     pub scans: Vec<NodeId>,
@@ -252,11 +257,13 @@ impl<'a> Elab<'a> {
             evaluating: false,
             evaluation: vec![],
             has_eval: false,
+            sample: None,
             choices: 0,
             inline_params: false,
             columns: vec![],
             step_inputs: vec![],
             named_inputs: HashMap::new(),
+            compared: None,
             steps: vec![],
             scans: vec![],
             expectations: vec![],

@@ -98,6 +98,11 @@ pub fn program_recorded(
     if !elab.pass.columns.is_empty() {
         source.pass(rows)?;
     }
+    let mut sample = None;
+    if train.sample.is_some() {
+        // What is wrong with it is known before anything runs.
+        sample = source.elaborate(1, false, |elab, _| elab.sample.take())?.map(|(sample, _)| sample);
+    }
     if elab.diags.iter().any(Diagnostic::is_error) {
         return Err(elab.diags);
     }
@@ -117,6 +122,7 @@ pub fn program_recorded(
         reports,
         loads: elab.loads,
         layers: elab.layers,
+        sample,
         init,
         graphs: Box::new(source),
     };
@@ -211,6 +217,16 @@ impl GraphSource for TrainSource {
         self.build(rows, false)
     }
 
+    fn predictions(&self, rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        self.elaborate(rows, false, |elab, built| {
+            let (prediction, target) = elab.compared?;
+            elab.graph.outputs.clear();
+            elab.graph.add_output("prediction", prediction, OutputKind::Value);
+            elab.graph.add_output("target", target, OutputKind::Value);
+            Some(elab.with_arenas(&built.groups))
+        })
+    }
+
     fn pass(&self, rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
         let mut elab = Elab::new(&self.modules, &self.sources, DType::F64);
         elab.pass.rows = rows;
@@ -223,6 +239,13 @@ impl GraphSource for TrainSource {
             .and_then(|_| elab.step_body(&self.train, &self.schema, 1))
             .and_then(|()| if elab.pass.columns.is_empty() { Ok(None) } else { elab.pass_graph().map(Some) });
         graph.map_err(|_| elab.diags)
+    }
+
+    fn sample(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        if self.train.sample.is_none() {
+            return Ok(None);
+        }
+        self.elaborate(1, false, |elab, built| elab.sample_graph(&built.groups))
     }
 
     fn weights(&self) -> Result<Option<Graph>, Vec<Diagnostic>> {
@@ -397,6 +420,9 @@ impl Elab<'_> {
         self.pass.rows = if training { schema.train_rows } else { schema.test_rows };
         self.step_body(train, schema, rows)?;
         self.check_indices(train, schema)?;
+        if let (Some(sample), false, 1) = (&train.sample, training, rows) {
+            self.sample = Some(self.sample(sample, schema, &train.data)?);
+        }
         self.finish_step(training)
     }
 

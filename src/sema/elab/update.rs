@@ -99,6 +99,7 @@ impl Elab<'_> {
             reports: self.reports.iter().map(|(r, _)| r.clone()).collect::<Vec<Report>>(),
             loads: vec![],
             layers: vec![],
+            sample: None,
             init,
             graphs: Box::new(Fixed(graph)),
         })

@@ -74,7 +74,10 @@ fn statement(nodes: &[Node], top: bool) -> Doc {
             clauses(nodes, move |nodes, at| nodes[at].is("over") || !over && nodes[at].is("with"))
         }
         "expect" => clauses(nodes, |nodes, at| nodes[at - 1].is("~") || nodes[at].is("within")),
-        _ => clauses(nodes, |_, _| false),
+        "report" | "observe" => clauses(nodes, |_, _| false),
+        // Its header has commas and `=`, like arguments.
+        "scan" if nodes.iter().any(|n| matches!(n, Node::Block(_))) => expression(nodes, false),
+        _ => assignment(nodes, false),
     }
 }
 

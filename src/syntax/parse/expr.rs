@@ -257,7 +257,7 @@ impl Builder {
         Ok(ExprKind::Scan(Box::new(Scan { items, settings, body })))
     }
 
-    fn args(&mut self, pair: Pair<'_, Rule>) -> Built<Vec<Arg>> {
+    pub(super) fn args(&mut self, pair: Pair<'_, Rule>) -> Built<Vec<Arg>> {
         let mut args = vec![];
         for arg in pair.into_inner() {
             let parts = Parts::of(arg);

@@ -4,8 +4,8 @@ use pest::iterators::Pair;
 
 use super::{Builder, Built, Parts, Rule};
 use crate::syntax::ast::{
-    Block, Const, Data, Def, DefKind, DimExpr, Experiment, Item, ItemKind, Param, Step, Stmt, StmtKind, Test, Train,
-    TypeExpr, Use,
+    Block, Const, Data, Def, DefKind, DimExpr, Experiment, Item, ItemKind, Param, Sample, Step, Stmt, StmtKind, Test,
+    Train, TypeExpr, Use,
 };
 
 impl Builder {
@@ -118,6 +118,7 @@ impl Builder {
             objective: None,
             lets: vec![],
             step: None,
+            sample: None,
         };
         let body = parts.find(Rule::train_body).ok_or_else(|| self.lost(parts.start))?;
         for entry in body.clone().into_inner() {
@@ -142,6 +143,15 @@ impl Builder {
                     }
                     train.step = Some(step);
                 }
+                Rule::sample => {
+                    let sample = self.sample(entry)?;
+                    if let Some(first) = &train.sample {
+                        return Err(crate::diag::error("E0101", "a training has one 'sample'")
+                            .at(sample.span, "this is a second one")
+                            .at(first.span, "the first is here"));
+                    }
+                    train.sample = Some(sample);
+                }
                 _ => return Err(self.lost(parts.start)),
             }
         }
@@ -156,6 +166,16 @@ impl Builder {
             None => vec![],
         };
         Ok(Step { inputs, body: self.only_block(&parts)?, span })
+    }
+
+    fn sample(&mut self, pair: Pair<'_, Rule>) -> Built<Sample> {
+        let span = self.span(&pair);
+        let parts = Parts::of(pair);
+        let args = match parts.find(Rule::call) {
+            Some(call) => self.args(call.clone())?,
+            None => vec![],
+        };
+        Ok(Sample { args, body: self.only_block(&parts)?, span })
     }
 
     fn setting(&mut self, pair: Pair<'_, Rule>) -> Built<(crate::syntax::ast::Ident, crate::syntax::ast::Expr)> {

@@ -43,6 +43,7 @@ fn triples(grid: &Grid, windows: Range<usize>, mut each: impl FnMut(usize, usize
 
 /// # Safety
 /// The pointers are those of the three values.
+#[inline(always)]
 pub unsafe fn result<T: Element>(grid: &Grid, windows: Range<usize>, x: *const T, w: *const T, y: *mut T) {
     // SAFETY: the caller's promise; windows, elements and pixels lie inside of the values.
     unsafe {
@@ -61,6 +62,7 @@ pub unsafe fn result<T: Element>(grid: &Grid, windows: Range<usize>, x: *const T
 ///
 /// # Safety
 /// As [`result`].
+#[inline(always)]
 pub unsafe fn image<T: Element>(grid: &Grid, windows: Range<usize>, y: *const T, w: *const T, x: *mut T) {
     // SAFETY: as in `result`.
     unsafe {
@@ -75,6 +77,7 @@ pub unsafe fn image<T: Element>(grid: &Grid, windows: Range<usize>, y: *const T,
 
 /// # Safety
 /// As [`result`].
+#[inline(always)]
 pub unsafe fn kernel<T: Element>(grid: &Grid, windows: Range<usize>, x: *const T, y: *const T, w: *mut T) {
     // SAFETY: as in `result`.
     unsafe {

@@ -18,6 +18,7 @@ mod depthwise;
 mod patches;
 
 use super::gemm::{Element, Matrix, multiply};
+use super::wide::wide;
 use crate::ir::window::Grid;
 use crate::ir::{ConvPart, DType, Graph, NodeId, Window};
 use crate::runtime::pool::Pool;
@@ -109,9 +110,15 @@ impl Conv {
         self.depth() * self.grid.outputs
     }
 
+    /// Multiplications and additions.
+    pub fn flops(&self) -> f64 {
+        let windows = self.grid.batch * self.grid.window_count();
+        2.0 * windows as f64 * self.kernel_elements() as f64
+    }
+
     /// Bytes of patches, for one thread.
     fn patch_bytes(&self) -> usize {
-        let elements = if self.is_depthwise() { 0 } else { self.rows * self.depth() };
+        let elements = if self.is_depthwise() { 0 } else { self.rows * self.depth() + patches::BLOCK };
         (elements * self.dtype.size()).next_multiple_of(64)
     }
 
@@ -177,7 +184,10 @@ impl Conv {
         let windows = self.windows(task);
         if self.is_depthwise() {
             // SAFETY: the caller's promise.
-            return unsafe { depthwise::result(&self.grid, windows, x, w, y) };
+            return wide(
+                #[inline(always)]
+                || unsafe { depthwise::result(&self.grid, windows, x, w, y) },
+            );
         }
         let (depth, outputs) = (self.depth(), self.grid.outputs);
         let outer = outputs / self.grid.groups;
@@ -187,7 +197,10 @@ impl Conv {
                 let tile = Patches { grid: &self.grid, group, start, rows };
                 // SAFETY: the tile's windows and the group's channels lie inside the values.
                 unsafe {
-                    let left = tile.of_image(x, patches);
+                    let left = wide(
+                        #[inline(always)]
+                        || tile.of_image(x, patches),
+                    );
                     let right = Matrix { at: w.add(group * outer).cast_mut(), row: outputs as isize, column: 1 };
                     let out = Matrix { at: y.add(start * outputs + group * outer), row: outputs as isize, column: 1 };
                     multiply([rows, outer, depth], out, false, left, right);
@@ -210,7 +223,10 @@ impl Conv {
         let windows = first * grid.window_count()..last.max(first) * grid.window_count();
         if self.is_depthwise() {
             // SAFETY: the caller's promise.
-            return unsafe { depthwise::image(grid, windows, y, w, x) };
+            return wide(
+                #[inline(always)]
+                || unsafe { depthwise::image(grid, windows, y, w, x) },
+            );
         }
         let (depth, outputs) = (self.depth(), grid.outputs);
         let outer = outputs / grid.groups;
@@ -229,7 +245,10 @@ impl Conv {
                     let at = if plain { x.add(start * depth) } else { patches };
                     multiply([rows, depth, outer], Matrix { at, row: depth as isize, column: 1 }, false, left, right);
                     if !plain {
-                        tile.add_to_image(patches, x);
+                        wide(
+                            #[inline(always)]
+                            || tile.add_to_image(patches, x),
+                        );
                     }
                 }
             }
@@ -251,7 +270,10 @@ impl Conv {
         let (depth, outputs) = (self.depth(), self.grid.outputs);
         if self.is_depthwise() {
             // SAFETY: the caller's promise.
-            return unsafe { depthwise::kernel(&self.grid, windows, x, y, w) };
+            return wide(
+                #[inline(always)]
+                || unsafe { depthwise::kernel(&self.grid, windows, x, y, w) },
+            );
         }
         if windows.is_empty() {
             // SAFETY: without windows there is one block.
@@ -266,7 +288,10 @@ impl Conv {
                 let columns = self.block.min(outputs - block * self.block).min(outer);
                 // SAFETY: as in `result`; the block's channels are this task's.
                 unsafe {
-                    let left = tile.of_image(x, patches);
+                    let left = wide(
+                        #[inline(always)]
+                        || tile.of_image(x, patches),
+                    );
                     let left = Matrix { at: left.at, row: left.column, column: left.row };
                     let right =
                         Matrix { at: y.add(start * outputs + from).cast_mut(), row: outputs as isize, column: 1 };

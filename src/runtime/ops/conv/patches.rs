@@ -11,6 +11,20 @@ pub struct Patches<'a> {
     pub rows: usize,
 }
 
+/// Elements that are copied at a time, without regard to the end of the run: what is too much is written over by the next
+/// run, or lies behind the last one.
+pub const BLOCK: usize = 16;
+/// As many, of short runs.
+const SMALL: usize = 4;
+
+/// # Safety
+/// Both hold `N` elements, and do not overlap.
+#[inline(always)]
+unsafe fn copy<T: Copy, const N: usize>(from: *const T, to: *mut T) {
+    // SAFETY: the caller's promise; arrays are aligned as their elements are.
+    unsafe { *to.cast::<[T; N]>() = *from.cast::<[T; N]>() }
+}
+
 /// Elements that lie together in the image and in a patch.
 struct Run {
     /// In the patch.
@@ -32,7 +46,8 @@ impl Patches<'_> {
     /// The patches of an image: a part of it if windows have one element, else copied to `buffer`.
     ///
     /// # Safety
-    /// `x` is the image, and `buffer` has room for `rows * depth` elements.
+    /// `x` is the image, and `buffer` has room for `rows * depth + BLOCK` elements.
+    #[inline(always)]
     pub unsafe fn of_image<T: Element>(&self, x: *const T, buffer: *mut T) -> Matrix<T> {
         let grid = self.grid;
         if grid.is_plain() {
@@ -41,16 +56,32 @@ impl Patches<'_> {
             let at = unsafe { x.add(self.start * channels + self.group * self.inner()).cast_mut() };
             return Matrix { at, row: channels as isize, column: 1 };
         }
-        self.runs(&mut |run| {
-            // SAFETY: runs lie inside of the buffer and of the image.
-            unsafe {
-                let to = buffer.add(run.to);
-                match run.from {
-                    Some(from) => std::ptr::copy_nonoverlapping(x.add(from), to, run.count),
-                    None => std::slice::from_raw_parts_mut(to, run.count).fill(T::default()),
+        let elements = grid.batch * grid.image_elements() * grid.channels;
+        self.runs(
+            #[inline(always)]
+            |run: Run| {
+                // SAFETY: runs lie inside of the buffer and of the image; the last run has a block behind it.
+                unsafe {
+                    let to = buffer.add(run.to);
+                    match run.from {
+                        Some(from) if from + BLOCK.max(run.count.next_multiple_of(BLOCK)) > elements => {
+                            std::ptr::copy_nonoverlapping(x.add(from), to, run.count);
+                        }
+                        Some(from) if run.count <= SMALL => copy::<T, SMALL>(x.add(from), to),
+                        Some(from) => {
+                            for k in (0..run.count).step_by(BLOCK) {
+                                copy::<T, BLOCK>(x.add(from + k), to.add(k));
+                            }
+                        }
+                        None => {
+                            for k in (0..run.count).step_by(SMALL) {
+                                *to.add(k).cast::<[T; SMALL]>() = [T::default(); SMALL];
+                            }
+                        }
+                    }
                 }
-            }
-        });
+            },
+        );
         Matrix { at: buffer, row: self.depth() as isize, column: 1 }
     }
 
@@ -58,29 +89,33 @@ impl Patches<'_> {
     ///
     /// # Safety
     /// `x` is the image, and `buffer` holds `rows * depth` elements.
+    #[inline(always)]
     pub unsafe fn add_to_image<T: Element>(&self, buffer: *const T, x: *mut T) {
-        self.runs(&mut |run| {
-            let Some(from) = run.from else { return };
-            // SAFETY: runs lie inside of the buffer and of the image.
-            unsafe {
-                let part = std::slice::from_raw_parts(buffer.add(run.to), run.count);
-                let pixels = std::slice::from_raw_parts_mut(x.add(from), run.count);
-                pixels.iter_mut().zip(part).for_each(|(x, p)| *x = *x + *p);
-            }
-        });
+        self.runs(
+            #[inline(always)]
+            |run: Run| {
+                let Some(from) = run.from else { return };
+                // SAFETY: runs lie inside of the buffer and of the image.
+                unsafe {
+                    let part = std::slice::from_raw_parts(buffer.add(run.to), run.count);
+                    let pixels = std::slice::from_raw_parts_mut(x.add(from), run.count);
+                    pixels.iter_mut().zip(part).for_each(|(x, p)| *x = *x + *p);
+                }
+            },
+        );
     }
 
     /// Hands out the elements of all patches, in order, as the longest runs there are.
     #[inline(always)]
-    fn runs(&self, each: &mut impl FnMut(Run)) {
+    fn runs(&self, mut each: impl FnMut(Run)) {
         let grid = self.grid;
         let (inner, count) = (self.inner(), grid.window_count());
         let line = grid.size[2] * inner;
         // Elements of a window lie together along its last axis.
         let joined = grid.dilation[2] == 1 && inner == grid.channels;
         let mut to = 0;
-        for row in self.start..self.start + self.rows {
-            let (image, at) = (row / count, Grid::split(row % count, grid.positions));
+        let (mut image, mut at) = (self.start / count, Grid::split(self.start % count, grid.positions));
+        for _ in 0..self.rows {
             let left = at[2] * grid.stride[2];
             // Elements of each line before and after the image.
             let before = grid.low[2].saturating_sub(left).min(grid.size[2]);
@@ -115,6 +150,18 @@ impl Patches<'_> {
                     }
                     to += line;
                 }
+            }
+            // The next window.
+            at[2] += 1;
+            for axis in [2, 1] {
+                if at[axis] == grid.positions[axis] {
+                    at[axis] = 0;
+                    at[axis - 1] += 1;
+                }
+            }
+            if at[0] == grid.positions[0] {
+                at[0] = 0;
+                image += 1;
             }
         }
     }
