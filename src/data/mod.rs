@@ -6,7 +6,7 @@
 //!
 //! | stage | where |
 //! |---|---|
-//! | files | [`csv`], [`idx`], [`npy`] |
+//! | files | [`csv`], [`idx`], [`npy`] ([`npy_format`]) |
 //! | pictures, and what is done to them in training | [`images`] |
 //! | text as tokens | [`text`] |
 //! | made inside the program | [`synthetic`] |
@@ -26,6 +26,7 @@ mod idx;
 mod images;
 mod impute;
 mod npy;
+pub mod npy_format;
 mod random;
 mod rows;
 mod scale;
