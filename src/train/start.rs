@@ -146,6 +146,7 @@ pub fn config(program: &Program, plan: &Plan, options: &TrainOptions) -> Value {
         "test_rows": program.schema.test_rows,
         "hypers": hypers,
         "versions": { "optc": env!("CARGO_PKG_VERSION") },
+        "model": crate::report::describe::model(program),
     });
     for (key, value) in &options.config {
         config[key] = value.clone();
