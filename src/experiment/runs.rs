@@ -94,7 +94,7 @@ pub fn experiments(modules: &Modules) -> impl Iterator<Item = Item<'_>> {
 
 /// All combinations of the axes' values, the first axis slowest.
 fn compare(compare: &ast::Experiment) -> Found<Kind> {
-    for misplaced in compare.strategy.iter().chain(compare.objective.iter().map(|(_, e)| e)) {
+    if let Some(misplaced) = compare.strategy.as_ref().or(compare.objective.as_ref().map(|(_, e)| e)) {
         let what = error("E0308", "a comparison tries every value of its lists");
         return Err(vec![what.at(misplaced.span, "belongs to a sweep").help("write `sweep` instead of `compare`")]);
     }
