@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod check;
 mod completions;
+mod data;
 mod doc;
 mod eval;
 mod experiment;
@@ -62,6 +63,8 @@ enum Command {
     Runs(runs::Args),
     /// Parse and check files, and print every diagnostic
     Check(check::Args),
+    /// Print what is in data: types, ranges, missing values, classes
+    Data(data::Args),
     /// Print the value of an expression, and its gradients
     Eval(eval::Args),
     /// Print a stage of the compilation
@@ -132,6 +135,7 @@ fn dispatch(command: Command) -> Status {
         Command::Run(args) => run::run(args),
         Command::Runs(args) => runs::run(args),
         Command::Check(args) => check::run(args),
+        Command::Data(args) => data::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Ir(args) => ir::run(args),
         Command::Bench(args) => bench::run(args),

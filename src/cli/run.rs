@@ -9,13 +9,13 @@ use crate::experiment::sweep::{Setup, Sweep};
 use crate::ir::DType;
 use crate::report;
 use crate::train::metrics::number;
-use crate::train::{Engine, Failure, Summary, TrainOptions, folder, train};
+use crate::train::{Engine, Failure, Summary, TrainOptions, among_others, folder, train};
 use serde_json::{Map, Value, json};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -274,7 +274,7 @@ impl Runner<'_> {
                     variant.diverged += 1;
                     problem = Some(why);
                 }
-                Err(other) => return Err(other.into()),
+                Err(other) => return Err(among_others(other, root).into()),
             }
         }
         if let Some(why) = problem.filter(|_| variants.iter().all(|v| v.runs.is_empty())) {
@@ -293,6 +293,7 @@ impl Runner<'_> {
             threads: self.threads,
             engine: engine.as_ref(),
             resume: self.args.resume.is_some(),
+            started: Instant::now(),
             options: self.options("", None, None),
             seed: self.args.seed,
         };

@@ -135,10 +135,14 @@ impl<'a> Trainer<'a> {
         if let Some((path, progress)) = &resumed {
             start::same_batches(path, progress, &layout)?;
             let left = checkpoint::restore(path, program, state.buffers_mut(), Want::State, options.partial)?;
+            let same = start::same_reports(path, progress, &mut averages, options.partial)? && left.is_empty();
             remarks.extend(left.into_iter().map(|what| format!("not loaded: {what}")));
-            start::same_reports(path, progress, &mut averages, options.partial)?;
-            gathered.set_tensors(&checkpoint::gathered(path)?);
-            (state.step, tracker) = (progress.step, progress.tracker.clone());
+            state.step = progress.step;
+            // What another model reached is no measure for this one.
+            if same {
+                gathered.set_tensors(&checkpoint::gathered(path)?);
+                tracker = progress.tracker.clone();
+            }
         }
         let (epochs, steps) = start::extent(program, options, steps_per_epoch);
         let done = state.step;

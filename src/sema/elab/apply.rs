@@ -8,6 +8,7 @@ use super::ops::Operand;
 use super::{Elab, Failed, Frame, FrameKind, MAX_DEPTH, R};
 use crate::diag::{error, suggest};
 use crate::ir::DType;
+use crate::sema::builtins::Builtin;
 use crate::sema::modules::DefId;
 use crate::sema::program::LayerRow;
 use crate::sema::value::{Instance, Value};
@@ -83,7 +84,8 @@ impl Elab<'_> {
             let args = self.arguments(args);
             let (left, function, mut args) = (left?, function?, args?);
             let takes_value_first = match &function {
-                Value::Builtin(_) => true,
+                // `x |> stack(n, layer)`: the stack is made, then applied.
+                Value::Builtin(b) => *b != Builtin::Stack,
                 Value::Def(def) => {
                     let d = self.modules.def(*def);
                     d.hypers.is_empty() && !args.is_empty() || self.is_application(d, &args)

@@ -43,6 +43,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use data::pipelines;
 pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
 pub use train::{BuildOptions, TrainSource, objective_name, program, program_recorded};
