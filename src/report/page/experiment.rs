@@ -7,6 +7,7 @@ use crate::report::plot::scale::short;
 use crate::report::plot::svg::escape;
 use crate::report::trials::{Trials, setting, show};
 use serde_json::Value;
+use std::path::Path;
 
 /// Rows of a sweep's table that are open at first.
 const SHOWN: usize = 12;
@@ -72,7 +73,7 @@ fn p_value(compared: &Value, variant: &str) -> Option<f64> {
 }
 
 /// Mean and spread of each variant, then every run.
-pub fn results(runs: &[Run], compared: &Value) -> String {
+pub fn results(folder: &Path, runs: &[Run], compared: &Value) -> String {
     let mut columns: Vec<(&str, &str)> = vec![];
     for column in runs.iter().flat_map(|r| r.metrics()) {
         if !columns.contains(&column) {
@@ -120,8 +121,15 @@ pub fn results(runs: &[Run], compared: &Value) -> String {
         let mut headers = vec!["run".to_string(), "state".into(), ">steps".into()];
         headers.extend(columns.iter().map(|(split, name)| format!(">{split} {name}")));
         let each = runs.iter().map(|run| {
-            let link = format!("<a href=\"{}/report.html\">{}</a>", escape(&folder_name(run)), escape(&run.label()));
-            let cells = [Cell::Html(link), Cell::Html(badge(run.state())), Cell::Number(grouped(run.last.0 as u64))];
+            // Pages move with their folders: only runs below this one can be linked to.
+            let label = match run.folder.strip_prefix(folder) {
+                Ok(below) => {
+                    let page = below.join("report.html").display().to_string();
+                    Cell::Html(format!("<a href=\"{}\">{}</a>", escape(&page), escape(&run.label())))
+                }
+                Err(_) => Cell::Text(run.label()),
+            };
+            let cells = [label, Cell::Html(badge(run.state())), Cell::Number(grouped(run.last.0 as u64))];
             let values = columns
                 .iter()
                 .map(|(split, name)| Cell::Number(run.find(split, name).map_or("-".into(), |s| short(s.last()))));
@@ -139,10 +147,6 @@ pub fn results(runs: &[Run], compared: &Value) -> String {
         out += "</p>";
     }
     out
-}
-
-fn folder_name(run: &Run) -> String {
-    run.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// `0.123 ± 0.004`

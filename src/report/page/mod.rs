@@ -16,7 +16,7 @@ use super::predictions::rounded;
 use super::trials::Trials;
 use html::section;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -24,6 +24,7 @@ const SCRIPT: &str = include_str!("page.js");
 
 pub struct Page<'a> {
     title: String,
+    folder: PathBuf,
     runs: &'a [Run],
     trials: Option<&'a Trials>,
     curves: Vec<Curves>,
@@ -40,7 +41,14 @@ impl Page<'_> {
             [] => folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             _ => "several programs".into(),
         };
-        Page { title, runs, trials, curves: curves(runs), compared: load::json(&folder.join("compare.json")) }
+        Page {
+            title,
+            folder: folder.into(),
+            runs,
+            trials,
+            curves: curves(runs),
+            compared: load::json(&folder.join("compare.json")),
+        }
     }
 
     /// The whole page.
@@ -50,7 +58,7 @@ impl Page<'_> {
             parts.push(("sweep", "Sweep", self.sweep()));
         }
         if self.runs.len() > 1 && self.trials.is_none() {
-            parts.push(("results", "Results", experiment::results(self.runs, &self.compared)));
+            parts.push(("results", "Results", experiment::results(&self.folder, self.runs, &self.compared)));
         }
         parts.push(("curves", "Curves", self.figures(false)));
         parts.push(("observed", "Observed by the rules", self.figures(true)));

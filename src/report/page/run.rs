@@ -218,12 +218,13 @@ pub fn configuration(run: &Run, several: bool) -> String {
     for key in
         ["seed", "batch", "epochs", "steps", "shuffle", "train_rows", "test_rows", "float", "engine", "threads", "data"]
     {
-        if !config[key].is_null() && !(several && matches!(key, "seed" | "epochs" | "steps")) {
+        // What differs between several runs stands in their table.
+        let differs = several && matches!(key, "seed" | "epochs" | "steps");
+        if !differs && !config[key].is_null() {
             rows.push((key.replace('_', " "), text(&config[key])));
         }
     }
     for (key, group) in [("--set", "set"), ("version of", "versions")] {
-        // What differs between several runs stands in their table.
         let shown = config[group].as_object().filter(|_| !several || group == "versions");
         for (name, value) in shown.into_iter().flatten() {
             rows.push((format!("{key} {name}"), text(value)));
