@@ -19,11 +19,8 @@ module.exports = grammar({
   word: ($) => $.identifier,
 
   conflicts: ($) => [
-    [$.parameters, $.inputs],
-    [$._expression, $.eval_statement],
     [$.if_expression, $.if_statement],
     [$.scan_expression, $._name],
-    [$.slice],
   ],
 
   rules: {
