@@ -2,13 +2,8 @@
 
 use serde_json::Value;
 
-/// What a reference file is here.
-pub enum Entry {
-    /// The output's name and the expression for it.
-    Expressions(Vec<(&'static str, String)>),
-    /// Not in the language, with the reason.
-    Missing(&'static str),
-}
+/// The outputs' names and the expressions for them.
+pub type Expressions = Vec<(&'static str, String)>;
 
 /// `, name = value` for each attribute that a case has.
 fn settings(attrs: &Value, names: &[&str]) -> String {
@@ -17,7 +12,7 @@ fn settings(attrs: &Value, names: &[&str]) -> String {
 }
 
 /// The expression for a case of a file, over inputs of the case's names.
-pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
+pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Expressions> {
     let attr = |name: &str| attrs[name].as_f64().unwrap_or_else(|| panic!("{op}/{case}: attribute {name}"));
     let function = || attrs["function"].as_str().unwrap_or_default();
     // An axis as text: a number, a list, or all.
@@ -27,7 +22,7 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
     };
     let keep = || attrs["keepdim"].as_bool().unwrap_or(false);
     let sum = attrs["reduction"] == "sum";
-    let y = |text: String| Some(Entry::Expressions(vec![("y", text)]));
+    let y = |text: String| Some(vec![("y", text)]);
     let text = |text: &str| y(text.to_string());
     let channels_last = |layer: String| y(format!("to_nchw({layer}(to_nhwc(x)))"));
     match op {
@@ -138,12 +133,11 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
         "sort" => {
             let attributes = format!("axis = {}, descending = {}", axis(), attrs["descending"]);
             let values = ("values", format!("sort(x, {attributes})"));
-            Some(Entry::Expressions(vec![values, ("indices", format!("argsort(x, {attributes})"))]))
+            Some(vec![values, ("indices", format!("argsort(x, {attributes})"))])
         }
-        "topk" => Some(Entry::Expressions(vec![
-            ("values", "top_k(x, 2, axis = 1)[0]".into()),
-            ("indices", "top_k(x, 2, axis = 1)[1]".into()),
-        ])),
+        "topk" => {
+            Some(vec![("values", "top_k(x, 2, axis = 1)[0]".into()), ("indices", "top_k(x, 2, axis = 1)[1]".into())])
+        }
 
         // Normalisation
         "batch_norm" => {
@@ -153,11 +147,11 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
                     "gamma{wide} * (x - running_mean{wide}) / sqrt(running_var{wide} + 1e-5) + beta{wide}"
                 ));
             }
-            Some(Entry::Expressions(vec![
+            Some(vec![
                 ("y", format!("gamma{wide} * standardized(x, axis = {axes}) + beta{wide}")),
                 ("new_running_mean", format!("0.9 * running_mean + 0.1 * mean(x, axis = {axes})")),
                 ("new_running_var", format!("0.9 * running_var + 0.1 * variance(x, axis = {axes}, correction = 1)")),
-            ]))
+            ])
         }
         "layer_norm" => match case {
             "no_affine" => text("standardized(x)"),
@@ -210,7 +204,7 @@ pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
         "gru_cell" => text("gru_of_rows(x, h, w_ih, w_hh, b_ih, b_hh)"),
         "lstm_cell" => {
             let part = |k: usize| format!("lstm_of_rows(x, h, c, w_ih, w_hh, b_ih, b_hh, part = {k})");
-            Some(Entry::Expressions(vec![("h_new", part(0)), ("c_new", part(1))]))
+            Some(vec![("h_new", part(0)), ("c_new", part(1))])
         }
         "lstm_sequence" => text("lstm_sequence(x, w_ih, w_hh, b_ih, b_hh)"),
         // The file says "x is used several times"; the formula is the one that gives its numbers.

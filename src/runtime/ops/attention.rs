@@ -7,6 +7,7 @@
 
 mod rows;
 mod scratch;
+mod tiles;
 
 use crate::ir::attention::{Attention as Of, Sizes};
 use crate::ir::{DType, Graph, NodeId, Op};
@@ -14,6 +15,7 @@ use crate::passes::fuse::operands::strided;
 use crate::runtime::pool::Pool;
 use rows::Number;
 use scratch::with_scratch;
+use tiles::{COLUMNS, Part};
 
 /// Queries of a block, and keys of a block.
 const QUERIES: usize = 64;
@@ -222,7 +224,30 @@ impl Attention {
         if self.of.causal { end.min(self.sizes.s) } else { self.sizes.s }
     }
 
-    /// The scores of `m` queries from `i0` and `n` keys from `j0`, row by row with `KEYS` elements each: scaled, masked.
+    /// Keys that query `i` sees among `n` from `j0`.
+    fn seen(&self, i: usize, (j0, n): (usize, usize)) -> usize {
+        if self.of.causal { (i + 1).saturating_sub(j0).min(n) } else { n }
+    }
+
+    /// Fills up the last vector of what each row sees, and the rest of the row with zeros. For all rows at once: a vector that is
+    /// read right after single elements were written waits for them.
+    fn hide<T: Number>(&self, block: &mut [T], (i0, m): (usize, usize), keys: (usize, usize), filling: T) {
+        for i in 0..m {
+            let count = self.seen(i0 + i, keys);
+            let whole = count.next_multiple_of(COLUMNS);
+            let row = &mut block[i * KEYS..(i + 1) * KEYS];
+            row[count..whole].fill(filling);
+            row[whole..keys.1.next_multiple_of(COLUMNS)].fill(T::of(0.0));
+        }
+    }
+
+    /// What a product of queries from `i0` with keys from `j0` may leave out.
+    fn part(&self, of: fn(isize) -> Part, i0: usize, j0: usize) -> Part {
+        if self.of.causal { of(i0 as isize - j0 as isize) } else { Part::Whole }
+    }
+
+    /// The scores of `m` queries from `i0` and `n` keys from `j0`, row by row with `KEYS` elements each: scaled, and with the mask.
+    /// Only those that [`Attention::seen`] counts have a meaning. `k` is the block of keys as [`columns`] leaves it.
     ///
     /// # Safety
     /// Queries, keys and the mask are those of one head, and the ranges lie inside them.
@@ -236,17 +261,12 @@ impl Attention {
         (i0, m): (usize, usize),
         (j0, n): (usize, usize),
     ) {
-        // SAFETY: the caller's promise.
+        let part = self.part(|shift| Part::Scores { shift }, i0, j0);
+        let scale = T::of(self.of.scale);
+        // SAFETY: the caller's promise; blocks of keys are filled up to a whole number of vectors.
         unsafe {
-            let to = Matrix { at: score.as_mut_ptr(), row: KEYS as isize, column: 1 };
-            T::multiply(
-                [m, n, self.sizes.d],
-                to,
-                q.from_row(i0),
-                k.from_row(j0).transposed(),
-                false,
-                T::of(self.of.scale),
-            );
+            let sizes = [m, n.next_multiple_of(COLUMNS), self.sizes.d];
+            T::multiply(sizes, dense(score), q.from_row(i0), k, false, scale, part);
             if let Some(mask) = mask {
                 for i in 0..m {
                     let row = mask.from_row(i0 + i);
@@ -254,12 +274,6 @@ impl Attention {
                         *to = *to + *row.at.offset((j0 + j) as isize * row.column);
                     }
                 }
-            }
-        }
-        if self.of.causal && j0 + n > i0 + 1 {
-            for i in 0..m {
-                let seen = (i0 + i + 1).saturating_sub(j0).min(n);
-                score[i * KEYS + seen..i * KEYS + n].fill(T::of(f64::NEG_INFINITY));
             }
         }
     }
@@ -286,7 +300,7 @@ impl Attention {
         head: usize,
         blocks: std::ops::Range<usize>,
     ) {
-        let Sizes { heads, groups, t, e, .. } = self.sizes;
+        let Sizes { heads, groups, t, s, d, e, .. } = self.sizes;
         let batch = self.batch(number);
         let group = head / (heads / groups);
         // SAFETY: the caller's promise; every row is inside its operand by the sizes.
@@ -298,7 +312,10 @@ impl Attention {
             let mask = self.mask_of::<T>(args.get(3), &batch, head);
             let [elements, _] = self.sizes.output();
             let logs = out.cast::<T>().add(elements + (number * heads + head) * t);
-            with_scratch::<T, _>([QUERIES * KEYS, QUERIES, QUERIES, 0], |[score, tops, sums, _]| {
+            let blocks_of_keys = self.keys(t.min(blocks.end * QUERIES)).div_ceil(KEYS);
+            let sizes = [QUERIES * KEYS, QUERIES, QUERIES, blocks_of_keys * d * KEYS, 0];
+            with_scratch::<T, _>(sizes, |[score, tops, sums, turned, _]| {
+                columns(turned, k, s, d);
                 for block in blocks {
                     let i0 = block * QUERIES;
                     let m = QUERIES.min(t - i0);
@@ -308,9 +325,11 @@ impl Attention {
                     let seen = self.keys(i0 + m);
                     for j0 in (0..seen).step_by(KEYS) {
                         let n = KEYS.min(seen - j0);
-                        self.scores(score, q, k, mask, (i0, m), (j0, n));
+                        let keys = dense(&mut turned[j0 * d..]);
+                        self.scores(score, q, keys, mask, (i0, m), (j0, n));
+                        self.hide(score, (i0, m), (j0, n), T::of(f64::NEG_INFINITY));
                         for i in 0..m {
-                            let row = &mut score[i * KEYS..i * KEYS + n];
+                            let row = row_of(score, i, self.seen(i0 + i, (j0, n)));
                             let top = T::larger(tops[i], T::top(row));
                             let shift = T::exponentials(row, top);
                             // What was added up so far was relative to the old maximum.
@@ -325,8 +344,8 @@ impl Attention {
                                 });
                             }
                         }
-                        let weights = Matrix { at: score.as_mut_ptr(), row: KEYS as isize, column: 1 };
-                        T::multiply([m, e, n], to, weights, v.from_row(j0), j0 > 0, T::of(1.0));
+                        let part = self.part(|shift| Part::Queries { shift }, i0, j0);
+                        T::multiply([m, e, n], to, dense(score), v.from_row(j0), j0 > 0, T::of(1.0), part);
                     }
                     for i in 0..m {
                         let row = to.from_row(i);
@@ -381,8 +400,11 @@ impl Attention {
                 let mask = self.mask_of::<T>(args.get(5), &batch, head);
                 let [elements, _] = self.sizes.output();
                 let logs = (args[3] as *const T).offset(saved).add(elements + (number * heads + head) * t);
-                let sizes = [QUERIES * KEYS, QUERIES * KEYS, QUERIES, 0];
-                with_scratch::<T, _>(sizes, |[weight, score_ct, means, _]| {
+                let turned = self.keys(t).div_ceil(KEYS) * KEYS;
+                let sizes = [QUERIES * KEYS, QUERIES * KEYS, QUERIES, turned * d, turned * e];
+                with_scratch::<T, _>(sizes, |[weight, score_ct, means, keys, values]| {
+                    columns(keys, k, s, d);
+                    columns(values, v, s, e);
                     for i0 in (0..t).step_by(QUERIES) {
                         let m = QUERIES.min(t - i0);
                         for (i, mean) in means[..m].iter_mut().enumerate() {
@@ -396,19 +418,24 @@ impl Attention {
                         }
                         for j0 in (0..seen).step_by(KEYS) {
                             let n = KEYS.min(seen - j0);
-                            self.scores(weight, q, k, mask, (i0, m), (j0, n));
-                            let p = Matrix { at: weight.as_mut_ptr(), row: KEYS as isize, column: 1 };
-                            let ds = Matrix { at: score_ct.as_mut_ptr(), row: KEYS as isize, column: 1 };
-                            let (ct, v) = (ct.from_row(i0), v.from_row(j0).transposed());
-                            T::multiply([m, n, e], ds, ct, v, false, one);
+                            self.scores(weight, q, dense(&mut keys[j0 * d..]), mask, (i0, m), (j0, n));
+                            let ct = ct.from_row(i0);
+                            let part = self.part(|shift| Part::Scores { shift }, i0, j0);
+                            let wide = [m, n.next_multiple_of(COLUMNS), e];
+                            T::multiply(wide, dense(score_ct), ct, dense(&mut values[j0 * e..]), false, one, part);
+                            self.hide(weight, (i0, m), (j0, n), T::of(f64::NEG_INFINITY));
+                            self.hide(score_ct, (i0, m), (j0, n), T::of(0.0));
                             for i in 0..m {
-                                let (at, end) = (i * KEYS, i * KEYS + n);
-                                let (row, cts) = (&mut weight[at..end], &mut score_ct[at..end]);
+                                let count = self.seen(i0 + i, (j0, n));
+                                let (row, cts) = (row_of(weight, i, count), row_of(score_ct, i, count));
                                 T::score_cotangents(row, cts, *logs.add(i0 + i), means[i], scale);
                             }
-                            T::multiply([n, e, m], dv.from_row(j0), p.transposed(), ct, true, one);
-                            T::multiply([n, d, m], dk.from_row(j0), ds.transposed(), q.from_row(i0), true, one);
-                            T::multiply([m, d, n], dq.from_row(i0), ds, k.from_row(j0), j0 > 0, one);
+                            let (p, ds) = (dense(weight), dense(score_ct));
+                            let part = self.part(|shift| Part::Keys { shift }, i0, j0);
+                            T::multiply([n, e, m], dv.from_row(j0), p.transposed(), ct, true, one, part);
+                            T::multiply([n, d, m], dk.from_row(j0), ds.transposed(), q.from_row(i0), true, one, part);
+                            let part = self.part(|shift| Part::Queries { shift }, i0, j0);
+                            T::multiply([m, d, n], dq.from_row(i0), ds, k.from_row(j0), j0 > 0, one, part);
                         }
                     }
                 });
@@ -424,6 +451,34 @@ unsafe fn clear<T: Number>(x: Matrix<T>, rows: usize, columns: usize) {
         for j in 0..columns as isize {
             // SAFETY: the caller's promise.
             unsafe { *x.at.offset(i * x.row + j * x.column) = T::of(0.0) };
+        }
+    }
+}
+
+/// A block of scores in scratch memory, or a block of turned keys.
+fn dense<T>(block: &mut [T]) -> Matrix<T> {
+    Matrix { at: block.as_mut_ptr(), row: KEYS as isize, column: 1 }
+}
+
+/// The `count` elements of row `i` of a block that have a meaning, and those that fill the last vector.
+fn row_of<T>(block: &mut [T], i: usize, count: usize) -> &mut [T] {
+    &mut block[i * KEYS..i * KEYS + count.next_multiple_of(COLUMNS)]
+}
+
+/// Writes blocks of `KEYS` rows of a matrix as columns, [width, KEYS] each, as many as `to` holds; zeros after the last row.
+///
+/// # Safety
+/// The matrix has that many rows and columns.
+unsafe fn columns<T: Number>(to: &mut [T], x: Matrix<T>, rows: usize, width: usize) {
+    for (block, to) in to.chunks_exact_mut((width * KEYS).max(1)).enumerate() {
+        let count = KEYS.min(rows.saturating_sub(block * KEYS));
+        for c in 0..width {
+            let row = &mut to[c * KEYS..(c + 1) * KEYS];
+            for (r, to) in row[..count].iter_mut().enumerate() {
+                // SAFETY: the caller's promise.
+                *to = unsafe { *x.at.offset((block * KEYS + r) as isize * x.row + c as isize * x.column) };
+            }
+            row[count..].fill(T::of(0.0));
         }
     }
 }

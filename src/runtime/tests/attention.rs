@@ -42,6 +42,8 @@ fn cases() -> Vec<Case> {
         case("causal, fewer keys", 2, 2, true, [140, 70, 4, 4]),
         case("causal, more keys", 2, 2, true, [70, 140, 4, 4]),
         joint(case("several tiles", 2, 2, true, [150, 150, 8, 8])),
+        joint(case("whole vectors, two blocks of keys", 2, 1, true, [150, 150, 16, 16])),
+        case("an odd number of vectors", 1, 1, true, [70, 40, 3, 48]),
         masked(case("a mask for each head", 2, 2, false, [9, 8, 4, 4]), &[2, 9, 8]),
         masked(case("a mask of keys", 2, 1, true, [65, 65, 4, 4]), &[1, 1, 65]),
         Case { batch: vec![], ..case("no batch", 2, 2, true, [6, 6, 4, 4]) },

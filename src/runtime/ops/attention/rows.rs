@@ -3,6 +3,7 @@
 //! The loops are plain Rust over chunks of lanes, compiled for the vector units that the machine may have.
 
 use super::Matrix;
+use super::tiles::{Part, product};
 
 /// Elements that a loop works on at a time.
 const LANES: usize = 16;
@@ -57,7 +58,7 @@ pub trait Number:
         lanes.into_iter().fold(Self::of(0.0), |sum, x| sum + x)
     }
 
-    /// `out = factor a b`, or `out += factor a b`, for a of [m, k] and b of [k, n].
+    /// `out = factor a b`, or `out += factor a b`, for a of [m, k] and b of [k, n]; what `part` leaves out may be computed or not.
     ///
     /// # Safety
     /// The matrices have these sizes, and `out` overlaps neither operand.
@@ -68,35 +69,58 @@ pub trait Number:
         b: Matrix<Self>,
         add: bool,
         factor: Self,
+        part: Part,
     ) {
-        if m == 0 || n == 0 {
-            return;
-        }
+        // A library multiplies everything: what a part leaves out is zero, or not looked at.
+        let _ = part;
         // SAFETY: the caller's promise.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                out.at,
-                out.column,
-                out.row,
-                add,
-                a.at,
-                a.column,
-                a.row,
-                b.at,
-                b.column,
-                b.row,
-                Self::of(1.0),
-                factor,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
+        unsafe { multiply([m, n, k], out, a, b, add, factor) }
+    }
+}
+
+/// The library's product.
+///
+/// # Safety
+/// As for [`Number::multiply`].
+unsafe fn multiply<T: Number>([m, n, k]: [usize; 3], out: Matrix<T>, a: Matrix<T>, b: Matrix<T>, add: bool, factor: T) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.at,
+            out.column,
+            out.row,
+            add,
+            a.at,
+            a.column,
+            a.row,
+            b.at,
+            b.column,
+            b.row,
+            T::of(1.0),
+            factor,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Lanes to one, half by half, so that each half is one instruction.
+#[inline(always)]
+fn halved<T: Copy>(mut lanes: [T; LANES], combine: impl Fn(T, T) -> T) -> T {
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] = combine(lanes[i], lanes[i + half]);
         }
     }
+    lanes[0]
 }
 
 /// The largest of a row, in lanes.
@@ -110,7 +134,8 @@ fn top<T: Number>(row: &[T]) -> T {
             *lane = if *x > *lane { *x } else { *lane };
         }
     }
-    lanes.into_iter().chain(chunks.remainder().iter().copied()).fold(none, T::larger)
+    let most = halved(lanes, |a, b| if b > a { b } else { a });
+    chunks.remainder().iter().copied().fold(most, T::larger)
 }
 
 #[inline(always)]
@@ -124,7 +149,7 @@ fn exponentials<T: Number>(row: &mut [T], top: T, exp: impl Fn(T) -> T) -> T {
             *lane = *lane + *x;
         }
     }
-    let mut sum = lanes.into_iter().fold(T::of(0.0), |sum, x| sum + x);
+    let mut sum = halved(lanes, |a, b| a + b);
     for x in chunks.into_remainder() {
         *x = exp(*x - top);
         sum = sum + *x;
@@ -166,44 +191,93 @@ fn plain(a: f32, b: f32, c: f32) -> f32 {
     a * b + c
 }
 
-/// The same loop for the machine's vector units; other machines take the plain form.
-macro_rules! vectorised {
-    ($name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?, $fused:ident => $body:expr) => {
-        fn $name($($arg: $type),*) $(-> $result)? {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx2,fma")]
-                fn wide($($arg: $type),*) $(-> $result)? {
-                    let $fused = f32::mul_add;
-                    $body
+/// The loops for one kind of vector units. They are written out here, where their instructions are known, and not as calls of
+/// the general ones, which would be compiled for the plainest machine first.
+#[cfg(target_arch = "x86_64")]
+macro_rules! loops {
+    ($name:ident, $features:literal) => {
+        mod $name {
+            use super::{LANES, exp_of, halved};
+
+            #[target_feature(enable = $features)]
+            pub fn top(row: &[f32]) -> f32 {
+                let mut lanes = [f32::NEG_INFINITY; LANES];
+                let chunks = row.chunks_exact(LANES);
+                let rest = chunks.remainder();
+                for chunk in chunks {
+                    for i in 0..LANES {
+                        lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
+                    }
                 }
-                #[target_feature(enable = "avx2,fma")]
-                fn narrow($($arg: $type),*) $(-> $result)? {
-                    let $fused = f32::mul_add;
-                    $body
+                let most = halved(lanes, |a, b| if b > a { b } else { a });
+                rest.iter().fold(most, |most, x| if *x > most { *x } else { most })
+            }
+
+            #[target_feature(enable = $features)]
+            pub fn exponentials(row: &mut [f32], top: f32) -> f32 {
+                let mut lanes = [0.0; LANES];
+                let mut chunks = row.chunks_exact_mut(LANES);
+                for chunk in &mut chunks {
+                    for i in 0..LANES {
+                        chunk[i] = exp_of(chunk[i] - top, f32::mul_add);
+                        lanes[i] += chunk[i];
+                    }
                 }
-                let fma = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
-                if fma && std::is_x86_feature_detected!("avx512f") {
-                    // SAFETY: the machine has these instructions.
-                    return unsafe { wide($($arg),*) };
+                let mut sum = halved(lanes, |a, b| a + b);
+                for x in chunks.into_remainder() {
+                    *x = exp_of(*x - top, f32::mul_add);
+                    sum += *x;
                 }
-                if fma {
-                    // SAFETY: as above.
-                    return unsafe { narrow($($arg),*) };
+                sum
+            }
+
+            #[target_feature(enable = $features)]
+            pub fn score_cotangents(row: &mut [f32], cts: &mut [f32], log: f32, mean: f32, scale: f32) {
+                for (x, ct) in row.iter_mut().zip(cts) {
+                    *x = exp_of(*x - log, f32::mul_add);
+                    *ct = *x * (*ct - mean) * scale;
                 }
             }
-            let $fused = plain;
-            $body
         }
     };
 }
 
-vectorised!(f32_top(row: &[f32]) -> f32, _fused => top(row));
-vectorised!(f32_exponentials(row: &mut [f32], top: f32) -> f32, fused => exponentials(row, top, |x| exp_of(x, fused)));
-vectorised!(f32_score_cotangents(row: &mut [f32], cts: &mut [f32], log: f32, mean: f32, scale: f32),
-    fused => score_cotangents(row, cts, log, mean, scale, |x| exp_of(x, fused)));
+#[cfg(target_arch = "x86_64")]
+loops!(wide, "avx512f,avx2,fma");
+#[cfg(target_arch = "x86_64")]
+loops!(narrow, "avx2,fma");
+
+/// Calls the loop for the machine's vector units; other machines take the plain one.
+macro_rules! by_machine {
+    ($loop:ident($($arg:expr),*), $plain:expr) => {{
+        #[cfg(target_arch = "x86_64")]
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            // SAFETY: the machine has these instructions.
+            return unsafe {
+                if std::is_x86_feature_detected!("avx512f") { wide::$loop($($arg),*) } else { narrow::$loop($($arg),*) }
+            };
+        }
+        $plain
+    }};
+}
 
 impl Number for f32 {
+    unsafe fn multiply(
+        sizes: [usize; 3],
+        out: Matrix<f32>,
+        a: Matrix<f32>,
+        b: Matrix<f32>,
+        add: bool,
+        factor: f32,
+        part: Part,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !product(sizes, out, a, b, add, factor, part) {
+                multiply(sizes, out, a, b, add, factor);
+            }
+        }
+    }
     fn of(value: f64) -> f32 {
         value as f32
     }
@@ -214,13 +288,17 @@ impl Number for f32 {
         f32::ln(self)
     }
     fn top(row: &[f32]) -> f32 {
-        f32_top(row)
+        by_machine!(top(row), top(row))
     }
     fn exponentials(row: &mut [f32], top: f32) -> f32 {
-        f32_exponentials(row, top)
+        let top = f32::finite(top);
+        by_machine!(exponentials(row, top), exponentials(row, top, |x| exp_of(x, plain)))
     }
     fn score_cotangents(row: &mut [f32], cts: &mut [f32], log: f32, mean: f32, scale: f32) {
-        f32_score_cotangents(row, cts, log, mean, scale);
+        by_machine!(
+            score_cotangents(row, cts, log, mean, scale),
+            score_cotangents(row, cts, log, mean, scale, |x| exp_of(x, plain))
+        )
     }
 }
 

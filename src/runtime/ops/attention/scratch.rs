@@ -7,8 +7,8 @@ thread_local! {
     static BYTES: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Four arrays of the given lengths; their contents are whatever was there.
-pub fn with_scratch<T: Number, R>(lengths: [usize; 4], f: impl FnOnce([&mut [T]; 4]) -> R) -> R {
+/// Five arrays of the given lengths; their contents are whatever was there.
+pub fn with_scratch<T: Number, R>(lengths: [usize; 5], f: impl FnOnce([&mut [T]; 5]) -> R) -> R {
     BYTES.with_borrow_mut(|words| {
         let total: usize = lengths.iter().map(|n| n.next_multiple_of(16)).sum();
         let need = (total * size_of::<T>()).div_ceil(8);
