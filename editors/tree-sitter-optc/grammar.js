@@ -14,21 +14,19 @@ const commaSep = (rule) => optional(commaSep1(rule));
 module.exports = grammar({
   name: "optc",
 
-  externals: ($) => [$._newline],
+  externals: ($) => [$._newline, $._item_end],
   extras: ($) => [/\s/, "\uFEFF", $.comment, $.doc_comment],
   word: ($) => $.identifier,
 
   conflicts: ($) => [
-    [$.parameters, $.inputs],
-    [$._expression, $.eval_statement],
     [$.if_expression, $.if_statement],
     [$.scan_expression, $._name],
-    [$.slice],
   ],
 
   rules: {
-    source_file: ($) => seq(repeat($._separator), optional($._items)),
-    _items: ($) => seq($._item, repeat(seq(repeat1($._separator), $._item)), repeat($._separator)),
+    source_file: ($) => seq(repeat($._item_separator), optional($._items)),
+    _items: ($) => seq($._item, repeat(seq(repeat1($._item_separator), $._item)), repeat($._item_separator)),
+    _item_separator: ($) => choice($._item_end, ";"),
     _separator: ($) => choice($._newline, ";"),
 
     _item: ($) =>
@@ -67,8 +65,9 @@ module.exports = grammar({
       ),
     train_body: ($) => seq("{", repeat($._separator), optional($._entries), "}"),
     _entries: ($) => seq($._entry, repeat(seq(repeat1($._separator), $._entry)), repeat($._separator)),
-    _entry: ($) => choice($.step, $.let_statement, $.setting, $.objective),
+    _entry: ($) => choice($.step, $.sample, $.let_statement, $.setting, $.objective),
     step: ($) => seq("step", "(", commaSep(field("column", $._name)), ")", field("body", $.block)),
+    sample: ($) => seq("sample", field("arguments", $.arguments), field("body", $.block)),
     setting: ($) => seq(field("name", $._name), "=", field("value", $._expression)),
     objective: ($) => seq(choice("minimizing", "maximizing"), $._expression),
 
@@ -210,7 +209,7 @@ module.exports = grammar({
 
     // Words of the language that are names wherever they do not stand at their own place.
     _name: ($) =>
-      choice($.identifier, alias(choice("all", "eval", "step", "in", "rest", "scan", "minimizing", "maximizing"), $.identifier)),
+      choice($.identifier, alias(choice("all", "eval", "step", "in", "rest", "scan", "sample", "minimizing", "maximizing"), $.identifier)),
     _any_name: ($) => choice($._name, alias(choice("with", "over", "state", "param"), $.identifier)),
     identifier: () => /[\p{XID_Start}_∇∂][\p{XID_Continue}\u2080-\u209C′∇∂]*/,
     boolean: () => choice("true", "false"),

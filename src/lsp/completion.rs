@@ -201,11 +201,11 @@ impl List<'_> {
         if !line.trim_start().is_empty() && !line.trim_end().ends_with(';') {
             return;
         }
-        let trains = self.analysis.modules.main().items.iter().filter_map(|item| match &item.kind {
+        let mut trains = self.analysis.modules.main().items.iter().filter_map(|item| match &item.kind {
             ItemKind::Train(t) => Some((item.span, t)),
             _ => None,
         });
-        let inside = trains.into_iter().any(|(span, t)| {
+        let inside = trains.any(|(span, t)| {
             let around = span.start as usize <= byte && byte <= span.end as usize;
             let step = t.step.as_ref().is_some_and(|s| s.span.start as usize <= byte && byte <= s.span.end as usize);
             around && !step

@@ -158,9 +158,8 @@ impl Walk<'_> {
         let symbol = if used.is_file { Symbol::File(module.name.clone()) } else { Symbol::Module(module.name.clone()) };
         self.occurs(module, symbol, false);
         for name in used.names.iter().flatten() {
-            match self.modules.lookup(self.module, &name.name) {
-                Some(Global::Def(id) | Global::Const(id)) => self.occurs(name, Symbol::Global(id), false),
-                None => {}
+            if let Some(Global::Def(id) | Global::Const(id)) = self.modules.lookup(self.module, &name.name) {
+                self.occurs(name, Symbol::Global(id), false);
             }
         }
     }
@@ -173,14 +172,16 @@ impl Walk<'_> {
     }
 
     fn train(&mut self, train: &Train) {
-        self.params(&train.hypers, LocalKind::Hyper);
-        self.expr(&train.data);
-        for (name, value) in &train.settings {
+        let Train { name: _, hypers, data, settings, objective, lets, step, sample } = train;
+        self.params(hypers, LocalKind::Hyper);
+        self.expr(data);
+        for (name, value) in settings {
             self.occurs(name, Symbol::Setting, false);
             self.expr(value);
         }
-        train.lets.iter().for_each(|s| self.stmt(s));
-        if let Some(step) = &train.step {
+        objective.iter().for_each(|(_, e)| self.expr(e));
+        lets.iter().for_each(|s| self.stmt(s));
+        if let Some(step) = step {
             self.within(step.span, |w| {
                 for input in &step.inputs {
                     w.declare(input, LocalKind::Column, input.span, input.span.end);
@@ -188,20 +189,16 @@ impl Walk<'_> {
                 w.block(&step.body);
             });
         }
-        if let Some(sample) = &train.sample {
+        if let Some(sample) = sample {
+            // Its first argument is a column, under the column's name in the body.
             self.within(sample.span, |w| {
                 for arg in &sample.args {
-                    match (&arg.name, &arg.value.kind) {
-                        (None, ExprKind::Name(column)) => {
-                            let span = arg.value.span;
-                            let column = Ident { name: column.clone(), span };
-                            w.declare(&column, LocalKind::Column, span, span.end);
+                    match &arg.value.kind {
+                        ExprKind::Name(column) if arg.name.is_none() && w.find(column).is_none() => {
+                            let span = name_in(w.sources, arg.value.span, column);
+                            w.declare(&Ident { name: column.clone(), span }, LocalKind::Column, span, span.end);
                         }
-                        (None, _) => w.expr(&arg.value),
-                        (Some(name), _) => {
-                            w.occurs(name, Symbol::Setting, false);
-                            w.expr(&arg.value);
-                        }
+                        _ => w.expr(&arg.value),
                     }
                 }
                 w.block(&sample.body);

@@ -4,7 +4,7 @@
 #include "tree_sitter/parser.h"
 #include <string.h>
 
-enum Token { NEWLINE };
+enum Token { NEWLINE, ITEM_END };
 
 void *tree_sitter_optc_external_scanner_create(void) { return NULL; }
 void tree_sitter_optc_external_scanner_destroy(void *payload) {}
@@ -18,7 +18,7 @@ static bool is_letter(int32_t c) {
 }
 
 // Whether the statement goes on with what stands at the lexer, the first thing on its line.
-static bool continues(TSLexer *lexer) {
+static bool continues(TSLexer *lexer, bool top) {
   int32_t c = lexer->lookahead;
   if (c == 0x2190 || c == 0x2192) return true; // ← →
   if (is_letter(c)) {
@@ -32,6 +32,11 @@ static bool continues(TSLexer *lexer) {
     static const char *const WORDS[] = {"then", "else", "and", "or", "with", "over", "within"};
     for (unsigned i = 0; i < sizeof(WORDS) / sizeof(*WORDS); i++) {
       if (strcmp(word, WORDS[i]) == 0) return true;
+    }
+    // Between items these can only go on with an experiment; in a block they may be names.
+    static const char *const TOP[] = {"in", "by", "on", "minimizing", "maximizing"};
+    for (unsigned i = 0; top && i < sizeof(TOP) / sizeof(*TOP); i++) {
+      if (strcmp(word, TOP[i]) == 0) return true;
     }
     // `where` of a filter; `where(c, a, b)` is a function.
     return strcmp(word, "where") == 0 && lexer->lookahead != '(';
@@ -49,7 +54,8 @@ static bool continues(TSLexer *lexer) {
 }
 
 bool tree_sitter_optc_external_scanner_scan(void *payload, TSLexer *lexer, const bool *valid) {
-  if (!valid[NEWLINE]) return false;
+  if (!valid[NEWLINE] && !valid[ITEM_END]) return false;
+  bool top = valid[ITEM_END];
   bool ended = false;
   for (;;) {
     if (lexer->eof(lexer)) break;
@@ -73,13 +79,7 @@ bool tree_sitter_optc_external_scanner_scan(void *payload, TSLexer *lexer, const
     break;
   }
   if (!ended) return false;
-  if (!lexer->eof(lexer) && (lexer->lookahead == '}' || !continues(lexer))) {
-    lexer->result_symbol = NEWLINE;
-    return true;
-  }
-  if (lexer->eof(lexer)) {
-    lexer->result_symbol = NEWLINE;
-    return true;
-  }
-  return false;
+  if (!lexer->eof(lexer) && lexer->lookahead != '}' && continues(lexer, top)) return false;
+  lexer->result_symbol = top ? ITEM_END : NEWLINE;
+  return true;
 }

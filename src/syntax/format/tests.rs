@@ -73,18 +73,18 @@ fn shaken(text: &str, dice: &mut impl FnMut(usize) -> usize) -> String {
     let mut open = 0;
     for token in tokens::tokens(text) {
         let blanks = " ".repeat(dice(4));
-        match token.before.is_empty() && token.after.is_none() {
-            _ if token.newline => {
-                out.push_str(&"\n".repeat(1 + dice(3)));
-                for comment in &token.before {
-                    out += &format!("{blanks}{}{}", comment.text, "\n".repeat(1 + dice(3)));
-                }
-                out.push_str(&text[text[..token.start].rfind('\n').map_or(0, |n| n + 1)..token.start]);
+        if token.newline {
+            out.push_str(&"\n".repeat(1 + dice(3)));
+            for comment in &token.before {
+                out += &format!("{blanks}{}{}", comment.text, "\n".repeat(1 + dice(3)));
             }
-            _ if token.space && open > 0 && dice(6) == 0 => out += &format!("\n  {blanks}"),
-            _ if token.space && open > 0 && dice(9) == 0 => out += &format!(" // a remark {}\n  ", dice(100)),
-            _ if token.space => out += &format!(" {blanks}"),
-            _ => {}
+            out.push_str(&text[text[..token.start].rfind('\n').map_or(0, |n| n + 1)..token.start]);
+        } else if token.space && open > 0 && dice(6) == 0 {
+            out += &format!("\n  {blanks}");
+        } else if token.space && open > 0 && dice(9) == 0 {
+            out += &format!(" // a remark {}\n  ", dice(100));
+        } else if token.space {
+            out += &format!(" {blanks}");
         }
         out.push_str(token.text);
         open += usize::from(matches!(token.text, "(" | "["));
