@@ -24,7 +24,7 @@ if [ -z "$ours" ]; then
     ours=$(cd "$here/.." && cargo build --release --bench peer --message-format=json |
         sed -n 's/.*"name":"peer".*"executable":"\([^"]*\)".*/\1/p' | tail -1)
 fi
-[ $# -gt 0 ] || set -- linreg mlp mlp_wide \
+[ $# -gt 0 ] || set -- linreg mlp mlp_wide cnn32 cnn128 resnet8 \
     opt_sgd_momentum_1x10M opt_adamw_1x10M opt_lion_1x10M opt_adabelief_1x10M opt_lamb_1x10M \
     opt_sgd_momentum_200x50k opt_adamw_200x50k opt_lion_200x50k opt_adabelief_200x50k opt_lamb_200x50k
 

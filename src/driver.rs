@@ -4,6 +4,7 @@
 //! text ─ sema::load ─▶ Modules ─ sema::program ─▶ Program ─ graphs.step ─▶ Graph ─ simplify ─ Compiled ─▶ Executable
 //! ```
 
+use crate::data::spec::Pipeline;
 use crate::data::{self, Shelf};
 use crate::diag::{Diagnostic, error};
 pub use crate::experiment::Job;
@@ -306,10 +307,33 @@ impl Session {
         }
     }
 
+    /// The data of the open file, and where its files are looked up.
+    pub fn pipelines(&mut self, request: &Request) -> Result<(Vec<Pipeline>, data::Context), Vec<Diagnostic>> {
+        let (modules, found) = self.load_all(false);
+        self.sift(found)?;
+        let sets = self.sets(request)?;
+        let sources = self.sources.clone();
+        let pipelines = sema::pipelines(&modules, &sources, &sets)?;
+        Ok((pipelines, self.context(request)))
+    }
+
+    /// `--set name=value` as expressions.
+    fn sets(&mut self, request: &Request) -> Result<Vec<(String, ast::Expr)>, Vec<Diagnostic>> {
+        let mut sets = Vec::new();
+        for (name, value) in &request.sets {
+            let file = self.sources.add(format!("--set {name}"), value.as_str());
+            sets.push((name.clone(), parse_expr(&self.sources, file)?));
+        }
+        Ok(sets)
+    }
+
+    fn context(&self, request: &Request) -> data::Context {
+        data::Context { data_dir: request.data_dir.clone(), file_dir: self.folder.clone() }
+    }
+
     /// Data that is read once.
     fn shelf(&self, request: &Request) -> Arc<Shelf> {
-        let context = data::Context { data_dir: request.data_dir.clone(), file_dir: self.folder.clone() };
-        Arc::new(Shelf::new(context))
+        Arc::new(Shelf::new(self.context(request)))
     }
 
     /// What makes the programs of these runs.
@@ -320,11 +344,7 @@ impl Session {
         request: &Request,
         shelf: &Arc<Shelf>,
     ) -> Result<Maker, Vec<Diagnostic>> {
-        let mut sets = Vec::new();
-        for (name, value) in &request.sets {
-            let file = self.sources.add(format!("--set {name}"), value.as_str());
-            sets.push((name.clone(), parse_expr(&self.sources, file)?));
-        }
+        let sets = self.sets(request)?;
         let sources = Arc::new(self.sources.clone());
         Ok(Maker::new(modules, &sources, &runs.train, request.float, shelf, sets))
     }

@@ -16,6 +16,7 @@
 //! * [`linalg`]: decompositions of matrices, for both
 //! * [`interp`]: the slow, obvious interpreter of the IR
 //! * [`data`], [`train`]: sources and steps of data, the training loop and what it writes
+//! * [`report`]: what a run leaves for people: pages, pictures, event files
 //! * [`experiment`]: several runs of one training: comparisons, sweeps
 //! * [`doc`]: what the library says about a definition, and its formula in LaTeX
 //! * [`cli`]: all printing; [`lsp`]: the language server; [`bench`]: measurements
@@ -35,6 +36,7 @@ pub mod kernel;
 pub mod linalg;
 pub mod lsp;
 pub mod passes;
+pub mod report;
 pub mod runtime;
 pub mod sema;
 pub mod source;

@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod check;
 mod completions;
+mod data;
 mod doc;
 mod eval;
 mod experiment;
@@ -18,6 +19,7 @@ mod new;
 mod output;
 mod progress;
 mod run;
+mod runs;
 mod table;
 mod test;
 mod values;
@@ -57,8 +59,12 @@ struct Cli {
 enum Command {
     /// Compile and run the file's training
     Run(run::Args),
+    /// List, compare, report on and clean the folders of runs
+    Runs(runs::Args),
     /// Parse and check files, and print every diagnostic
     Check(check::Args),
+    /// Print what is in data: types, ranges, missing values, classes
+    Data(data::Args),
     /// Print the value of an expression, and its gradients
     Eval(eval::Args),
     /// Print a stage of the compilation
@@ -127,7 +133,9 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Status {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Runs(args) => runs::run(args),
         Command::Check(args) => check::run(args),
+        Command::Data(args) => data::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Ir(args) => ir::run(args),
         Command::Bench(args) => bench::run(args),

@@ -1,18 +1,21 @@
 //! `optc run FILE`
 
+use super::runs::{self, Beside, RUNS};
 use super::{DONE, Status, USAGE, WRONG, args, experiment, output, progress, table};
 use crate::driver::{self, Experiment, Job, Request, Session};
 use crate::experiment::compare::{Comparison, Variant};
 use crate::experiment::lr_range::{self, Range};
 use crate::experiment::sweep::{Setup, Sweep};
 use crate::ir::DType;
+use crate::report;
 use crate::train::metrics::number;
-use crate::train::{Engine, Failure, Summary, TrainOptions, folder, train};
+use crate::train::{Engine, Failure, Summary, TrainOptions, among_others, folder, train};
 use serde_json::{Map, Value, json};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -58,6 +61,11 @@ pub struct Args {
     /// Stop (with status 3) after this time
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     max_time: Option<Duration>,
+    #[command(flatten)]
+    beside: Beside,
+    /// After the run, time the kernels of a step, by source line, for the report
+    #[arg(long)]
+    profile: bool,
     /// Only results and problems
     #[arg(long)]
     quiet: bool,
@@ -76,9 +84,6 @@ fn rates(text: &str) -> Result<Range, String> {
         _ => Err("expected two positive numbers, such as 1e-6..1".into()),
     }
 }
-
-/// The folder below which runs are kept.
-const RUNS: &str = "runs";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     let value: f64 =
@@ -133,6 +138,7 @@ pub fn run(args: Args) -> Status {
         out,
         interrupt,
     };
+    let several = !matches!(experiment, Experiment::Train(_));
     let ended = match experiment {
         Experiment::Train(job) => match args.lr_range {
             Some(range) => runner.range(&job, range.unwrap_or(RANGE)),
@@ -141,6 +147,9 @@ pub fn run(args: Args) -> Status {
         Experiment::Compare { name, jobs } => runner.compare(&name, &jobs),
         Experiment::Sweep(sweep) => runner.sweep(&sweep),
     };
+    if several {
+        runs::report_on_all(&runner.out, args.beside);
+    }
     match ended {
         Ok(()) => DONE,
         Err(End::Usage(problem)) => {
@@ -226,6 +235,11 @@ impl Runner<'_> {
             output::object(&summary_json(&summary));
         } else {
             output::line(table::render(&result_rows(&summary)).trim_end());
+            if std::io::stdout().is_terminal()
+                && let Some(curves) = summary.out.as_ref().and_then(|out| runs::sparklines(out))
+            {
+                output::line(&curves);
+            }
             if let Some(sample) = &summary.sample {
                 output::line(&format!("\n{sample}"));
             }
@@ -260,7 +274,7 @@ impl Runner<'_> {
                     variant.diverged += 1;
                     problem = Some(why);
                 }
-                Err(other) => return Err(other.into()),
+                Err(other) => return Err(among_others(other, root).into()),
             }
         }
         if let Some(why) = problem.filter(|_| variants.iter().all(|v| v.runs.is_empty())) {
@@ -279,6 +293,7 @@ impl Runner<'_> {
             threads: self.threads,
             engine: engine.as_ref(),
             resume: self.args.resume.is_some(),
+            started: Instant::now(),
             options: self.options("", None, None),
             seed: self.args.seed,
         };
@@ -312,9 +327,14 @@ impl Runner<'_> {
     }
 
     fn train(&self, job: &Job, label: &str, seed: Option<u64>, out: PathBuf) -> Result<Summary, Failure> {
-        let options = self.options(label, seed, Some(out));
+        let options = self.options(label, seed, Some(out.clone()));
         let mut progress = progress::Progress::new(self.args.quiet, self.args.json, label);
-        train(&job.program, self.engine.as_ref(), job.dataset.as_ref(), &options, &mut progress)
+        let ended = train(&job.program, self.engine.as_ref(), job.dataset.as_ref(), &options, &mut progress);
+        if self.args.profile && ended.is_ok() {
+            report::profile::write(&out, job, self.threads, &self.session.sources)?;
+        }
+        runs::report_on(&out, self.args.beside);
+        ended
     }
 
     fn options(&self, label: &str, seed: Option<u64>, out: Option<PathBuf>) -> TrainOptions {
@@ -348,12 +368,19 @@ impl Runner<'_> {
         if !label.is_empty() {
             config.insert("label".into(), json!(label));
         }
+        config.insert("command".into(), json!(command()));
         config.insert("set".into(), Value::Object(sets));
         config.insert("float".into(), json!(self.float.name()));
         config.insert("data".into(), json!(self.args.shape.data));
         config.insert("file".into(), json!({ "path": self.args.file, "text": self.session.text() }));
         config
     }
+}
+
+/// The words of this process's command, with a program's name that works elsewhere.
+fn command() -> Vec<String> {
+    let given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("optc".to_string()).chain(given).collect()
 }
 
 /// A label as a file name.

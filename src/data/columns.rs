@@ -73,6 +73,23 @@ pub fn floats(call: &Call, table: &Table) -> Fallible<Vec<usize>> {
     Ok(columns.into_iter().map(|picked| picked.index).collect())
 }
 
+/// As [`named`], for a step that takes class labels.
+pub fn labels(call: &Call, table: &Table) -> Fallible<Vec<Picked>> {
+    let picked = named(call, table)?;
+    for Picked { index, span } in &picked {
+        let stored = &table.columns[*index];
+        let is_label = stored.column.shape.is_empty() && stored.column.classes.is_some() && !stored.column.is_float;
+        if !is_label {
+            return Err(vec![
+                error("E0409", format!("'{}' is not a class label", stored.column.name))
+                    .at(*span, format!("'{}' needs a column of class labels", call.name))
+                    .note(format!("{}: {}", stored.column.name, type_of(stored))),
+            ]);
+        }
+    }
+    Ok(picked)
+}
+
 /// `float[4]`
 pub fn type_of(stored: &Stored) -> String {
     let kind = if stored.column.is_float { "float" } else { "int" };

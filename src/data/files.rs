@@ -37,6 +37,22 @@ pub fn read(path: &Path, span: Span) -> Fallible<Vec<u8>> {
     regular(path).and_then(|_| std::fs::read(path)).map_err(|reason| unreadable(path, span, &reason))
 }
 
+/// The whole file, inflated if it is gzipped.
+pub fn whole(path: &Path, span: Span) -> Fallible<Vec<u8>> {
+    let mut source = open(path, span)?;
+    let mut bytes = vec![];
+    let read = source.reader.read_to_end(&mut bytes);
+    let place = path.display().to_string();
+    read.map_err(|reason| vec![source.damaged(&reason, "its end is damaged", &place, span)])?;
+    Ok(bytes)
+}
+
+/// What lies in a folder.
+pub fn entries(path: &Path, span: Span) -> Fallible<Vec<PathBuf>> {
+    let listed = std::fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    listed.map_err(|reason| unreadable(path, span, &reason))
+}
+
 /// The length of a regular file; a folder or a device (which may never end) is an error.
 fn regular(path: &Path) -> std::io::Result<u64> {
     let metadata = std::fs::metadata(path)?;

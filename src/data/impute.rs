@@ -1,59 +1,105 @@
 //! `impute`: statistics of the train rows in the place of missing values.
 
-use super::args::{Args, Fallible};
-use super::columns;
-use super::spec::Call;
+use super::args::{Args, Fallible, number, wrong};
+use super::columns::{self, Picked, type_of};
+use super::spec::{Call, Value};
 use super::table::{Stored, Table, Values};
 use crate::diag::{Diagnostic, error};
+use std::collections::BTreeMap;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum By {
     Mean,
     Median,
+    MostFrequent,
+    Number(f64),
 }
 
-/// `impute(x, …, by = "mean" | "median")`
+/// `impute(x, …, by = "mean" | "median" | "most_frequent" | 0)`; labels take the most frequent class.
 pub fn impute(call: &Call, table: &mut Table) -> Fallible<()> {
     let (named, options) = columns::and_options(call);
     let args = Args::new(&options, &["by"])?;
-    let by = match args.str("by")?.unwrap_or("mean") {
-        "mean" => By::Mean,
-        "median" => By::Median,
-        other => {
-            let title = "'by' must be \"mean\" or \"median\"";
-            return Err(vec![error("E0407", title).at(args.span("by"), format!("this is \"{other}\""))]);
-        }
+    let by = match args.get("by") {
+        None => None,
+        Some(arg) => Some(match &arg.value {
+            Value::Str(text) if text == "mean" => By::Mean,
+            Value::Str(text) if text == "median" => By::Median,
+            Value::Str(text) if text == "most_frequent" => By::MostFrequent,
+            other => match number(other) {
+                Some(value) if value.is_finite() => By::Number(value),
+                _ => return Err(wrong(arg, "by", "\"mean\", \"median\", \"most_frequent\" or a number")),
+            },
+        }),
     };
-    for index in columns::floats(&named, table)? {
-        let stored = &mut table.columns[index];
-        let width = stored.width();
+    for Picked { index, span } in columns::named(&named, table)? {
+        let (stored, train) = (&mut table.columns[index], &table.train);
+        let is_label = stored.column.classes.is_some() && stored.column.shape.is_empty();
+        if !stored.column.is_float && !is_label {
+            return Err(vec![
+                error("E0409", format!("'{}' has no missing values to replace", stored.column.name))
+                    .at(span, "'impute' needs floats or labels")
+                    .note(format!("{}: {}", stored.column.name, type_of(stored))),
+            ]);
+        }
+        if is_label && by.is_some_and(|by| by != By::MostFrequent) {
+            let title = format!("'{}' is a label: it has no mean", stored.column.name);
+            let help = "classes take by = \"most_frequent\"";
+            return Err(vec![error("E0407", title).at(args.span("by"), "for numbers only").help(help)]);
+        }
         stored.missing = false;
-        let Values::F64(values) = &mut stored.values else { continue };
-        for element in 0..width {
-            let known = table.train.iter().map(|row| values[*row as usize * width + element]).filter(|v| !v.is_nan());
-            let Some(center) = center(known.collect(), by) else {
-                let title = format!("'{}' has no value to impute from", stored.column.name);
-                let label = format!("element {element} is missing in all train rows");
-                return Err(vec![error("E0409", title).at(call.span, label)]);
-            };
-            values.iter_mut().skip(element).step_by(width).filter(|v| v.is_nan()).for_each(|v| *v = center);
+        let width = stored.width();
+        match &mut stored.values {
+            Values::I32(labels) if is_label => {
+                let known = train.iter().map(|row| labels[*row as usize]).filter(|label| *label >= 0);
+                let Some(most) = most_frequent(known) else { return Err(nothing(stored, 0, call)) };
+                labels.iter_mut().filter(|label| **label < 0).for_each(|label| *label = most);
+            }
+            Values::F64(values) => {
+                for element in 0..width {
+                    let all = train.iter().map(|row| values[*row as usize * width + element]);
+                    let known = all.filter(|v| !v.is_nan()).collect();
+                    let Some(center) = center(known, by.unwrap_or(By::Mean)) else {
+                        return Err(nothing(stored, element, call));
+                    };
+                    let own = values.iter_mut().skip(element).step_by(width);
+                    own.filter(|v| v.is_nan()).for_each(|v| *v = center);
+                }
+            }
+            // Nothing is missing in files of arrays.
+            _ => {}
         }
     }
     Ok(())
 }
 
+fn nothing(stored: &Stored, element: usize, call: &Call) -> Vec<Diagnostic> {
+    let title = format!("'{}' has no value to impute from", stored.column.name);
+    vec![error("E0409", title).at(call.span, format!("element {element} is missing in all train rows"))]
+}
+
 fn center(mut values: Vec<f64>, by: By) -> Option<f64> {
     let (count, middle) = (values.len(), values.len() / 2);
+    if let By::Number(value) = by {
+        return Some(value);
+    }
     if count == 0 {
         return None;
     }
     Some(match by {
-        By::Mean => values.iter().sum::<f64>() / count as f64,
+        By::MostFrequent => return most_frequent(values.into_iter().map(f64::to_bits)).map(f64::from_bits),
         By::Median => {
             values.sort_by(f64::total_cmp);
             if count % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
         }
+        _ => values.iter().sum::<f64>() / count as f64,
     })
+}
+
+/// Of equally frequent ones the smallest.
+fn most_frequent<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut counts: BTreeMap<T, usize> = BTreeMap::new();
+    values.for_each(|value| *counts.entry(value).or_default() += 1);
+    counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }
 
 /// The error for a column whose missing values were kept and never replaced.

@@ -7,10 +7,12 @@
 //! | stage | where |
 //! |---|---|
 //! | files | [`csv`], [`idx`], [`npy`] |
+//! | pictures, and what is done to them in training | [`images`] |
 //! | text as tokens | [`text`] |
 //! | made inside the program | [`synthetic`] |
-//! | choosing rows (`split`, `shuffle`, `take`) | [`rows`] |
-//! | changing values (`standardize`, `one_hot`, …) | [`transform`], [`impute`] |
+//! | choosing rows (`split`, `shuffle`, `take`, `balance`) | [`mod@split`], [`rows`] |
+//! | changing values (`standardize`, `one_hot`, `log`, …) | [`transform`], [`scale`], [`impute`] |
+//! | time series | [`series`] |
 //!
 //! Columns keep their compact form in memory (an image is bytes); [`Dataset::gather`] converts a batch to the element
 //! type of the run. Problems are diagnostics `E0401` to `E0409`; see `docs/data.md`.
@@ -21,12 +23,17 @@ mod columns;
 mod csv;
 mod files;
 mod idx;
+mod images;
 mod impute;
 mod npy;
 mod random;
 mod rows;
+mod scale;
+mod series;
 mod shelf;
 pub mod spec;
+mod split;
+pub mod summary;
 mod synthetic;
 mod table;
 mod text;
@@ -40,7 +47,7 @@ use crate::diag::{Diagnostic, error, suggest};
 use crate::runtime::Tensor;
 use random::Random;
 pub use shelf::Shelf;
-use spec::{Pipeline, Schema};
+use spec::{Call, Pipeline, Schema};
 use std::path::PathBuf;
 use std::sync::Arc;
 use table::{Read, Table};
@@ -120,6 +127,11 @@ impl Dataset {
         self.stored(column)?.vocabulary.as_ref()
     }
 
+    /// The names of a label's classes, where the source knows them.
+    pub fn class_names(&self, column: &str) -> &[String] {
+        self.stored(column).map_or(&[], |stored| &stored.class_names)
+    }
+
     fn stored(&self, column: &str) -> Option<&table::Stored> {
         self.table.columns.iter().find(|stored| stored.column.name == column)
     }
@@ -138,8 +150,10 @@ pub fn open(pipeline: &Pipeline, context: &Context) -> Result<Dataset, Vec<Diagn
 }
 
 const SOURCES: &[&str] = &[
+    "cifar10",
     "csv",
     "idx",
+    "images",
     "mnist",
     "npy",
     "npz",
@@ -152,12 +166,45 @@ const SOURCES: &[&str] = &[
     "text",
 ];
 
-const STEPS: &[&str] =
-    &["split", "fold", "shuffle", "take", "standardize", "normalize", "impute", "one_hot", "flatten", "tokenize"];
+const STEPS: &[&str] = &[
+    "split",
+    "fold",
+    "shuffle",
+    "take",
+    "balance",
+    "select",
+    "drop",
+    "window",
+    "standardize",
+    "normalize",
+    "clip",
+    "log",
+    "log1p",
+    "impute",
+    "one_hot",
+    "flatten",
+    "tokenize",
+    "augment",
+    "mixup",
+];
 
+/// The table that a training takes: no value is missing, and nothing is text.
 fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<Diagnostic>> {
+    let table = prepare(pipeline, context, read)?;
     let source = &pipeline.source;
+    let unfit = |column| impute::still_missing(column, source).or_else(|| text::still_text(column, source));
+    let unfit: Vec<_> = table.columns.iter().filter_map(unfit).collect();
+    if unfit.is_empty() { Ok(table) } else { Err(unfit) }
+}
+
+fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<Diagnostic>> {
+    let source = &pipeline.source;
+    // The number of rows depends on values: shapes alone do not tell it.
+    let needs_values = |step: &Call| step.name == "balance" || split::needs_values(step);
+    let read = if pipeline.steps.iter().any(needs_values) { Read::All } else { read };
     let mut table = match source.name.as_str() {
+        "cifar10" => images::cifar::load(source, context, read)?,
+        "images" => images::load(source, context, read)?,
         "idx" => idx::load(source, context, read)?,
         "mnist" => idx::mnist(source, context, read)?,
         "npy" => npy::npy(source, context)?,
@@ -179,22 +226,29 @@ fn run(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, Vec<
     }
     for step in &pipeline.steps {
         match step.name.as_str() {
-            "split" => rows::split(step, &mut table)?,
-            "fold" => rows::fold(step, &mut table)?,
+            "split" => split::split(step, &mut table)?,
+            "fold" => split::fold(step, &mut table)?,
             "shuffle" => rows::shuffle(step, &mut table)?,
             "take" => rows::take(step, &mut table)?,
+            "balance" => rows::balance(step, &mut table)?,
+            "select" => series::select(step, &mut table, true)?,
+            "drop" => series::select(step, &mut table, false)?,
+            "window" => series::window(step, &mut table)?,
+            "clip" => scale::clip(step, &mut table)?,
+            "log" => scale::log(step, &mut table, false)?,
+            "log1p" => scale::log(step, &mut table, true)?,
             "standardize" => transform::standardize(step, &mut table)?,
             "normalize" => transform::normalize(step, &mut table)?,
             "impute" => impute::impute(step, &mut table)?,
             "one_hot" => transform::one_hot(step, &mut table)?,
             "flatten" => transform::flatten(step, &mut table)?,
+            "augment" => images::augment::augment(step, &mut table)?,
+            "mixup" => images::augment::mixup(step, &mut table)?,
             "tokenize" => text::tokenize(step, &mut table)?,
             name => return Err(vec![unknown("data step", name, STEPS).at(step.span, "not a data step")]),
         }
     }
-    let unfit = |column| impute::still_missing(column, source).or_else(|| text::still_text(column, source));
-    let unfit: Vec<_> = table.columns.iter().filter_map(unfit).collect();
-    if unfit.is_empty() { Ok(table) } else { Err(unfit) }
+    Ok(table)
 }
 
 /// `E0407` for a name that does not exist, with the nearest one, or all of them.

@@ -32,7 +32,6 @@ pub fn npy(call: &Call, context: &Context) -> Fallible<Table> {
 pub fn npz(call: &Call, context: &Context) -> Fallible<Table> {
     let args = Args::open(call, &NPZ_OPTIONS[..1])?;
     let options = Options::new(&args)?;
-    let wanted = arrays::wanted(&args, "npz", &NPZ_OPTIONS)?;
     let path = context.resolve(args.required_str("file")?);
     let bytes = files::read(&path, args.span("file"))?;
     let archive = Archive::open(&bytes).map_err(|reason| {
@@ -57,12 +56,28 @@ pub fn npz(call: &Call, context: &Context) -> Fallible<Table> {
             .map_err(|reason| vec![error("E0403", format!("'{place}' is damaged")).at(span, reason)])?;
         array(&data, place, span, options)
     };
+    let names: Vec<&str> = archive.names().map(|name| name.strip_suffix(".npy").unwrap_or(name)).collect();
+    let wanted = if args.others(&NPZ_OPTIONS).next().is_none() {
+        every_array(&names, args.span("file"))
+    } else {
+        arrays::wanted(&args, "npz", &NPZ_OPTIONS)?
+    };
     let mut columns = vec![];
     for column in wanted {
         let test = column.test.map(read).transpose()?;
         columns.push(Parts { name: column.name.into(), train: read(column.train)?, test });
     }
     assemble(columns, options)
+}
+
+/// A column for each array; `test_x` is the test part of `x`, if every array has one.
+fn every_array<'a>(names: &[&'a str], span: Span) -> Vec<arrays::Wanted<'a>> {
+    let test_of = |name: &str| names.iter().find(|n| n.strip_prefix("test_") == Some(name)).map(|n| (*n, span));
+    let own = || names.iter().filter(|name| !name.starts_with("test_"));
+    let paired = own().all(|name| test_of(name).is_some()) && own().count() * 2 == names.len();
+    let columns: Vec<&&str> = if paired { own().collect() } else { names.iter().collect() };
+    let test = |name: &str| test_of(name).filter(|_| paired);
+    columns.into_iter().map(|name| arrays::Wanted { name, train: (name, span), test: test(name) }).collect()
 }
 
 /// What a npy header says.

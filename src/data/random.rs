@@ -75,6 +75,17 @@ pub fn ln(x: f64) -> f64 {
     exponent * std::f64::consts::LN_2 + 2.0 * s * series
 }
 
+/// e^x for x from -700 to 0, to about 1e-15 of its size: `x = k ln 2 + r`, and a series for e^r.
+pub fn exp(x: f64) -> f64 {
+    if x < -700.0 {
+        return 0.0;
+    }
+    let k = (x / std::f64::consts::LN_2 + 0.5).floor();
+    let r = x - k * std::f64::consts::LN_2;
+    let series = (1..16).rev().fold(1.0, |sum, n| 1.0 + r * sum / f64::from(n));
+    series * f64::from_bits(((k as i64 + 1023) as u64) << 52)
+}
+
 /// Sine and cosine of an angle of moderate size (in radians), to about 1e-15.
 pub fn sin_cos(angle: f64) -> (f64, f64) {
     use std::f64::consts::FRAC_PI_2;
@@ -107,6 +118,8 @@ mod tests {
         for _ in 0..10_000 {
             let x = random.between(1e-9, 50.0);
             assert!((ln(x) - x.ln()).abs() <= 4e-15 * x.ln().abs().max(1.0), "ln {x}");
+            let power = random.between(-600.0, 0.0);
+            assert!((exp(power) - power.exp()).abs() <= 1e-13 * power.exp(), "exp {power}");
             let angle = random.between(-20.0, 20.0);
             let (sin, cos) = sin_cos(angle);
             assert!((sin - angle.sin()).abs() < 4e-15 && (cos - angle.cos()).abs() < 4e-15, "{angle}");

@@ -1,10 +1,12 @@
 //! Columns of rows in their compact form, and the conversion of a batch to the run's element type.
 
+use super::images::augment::{self, Augment};
 use super::spec::{Column, Schema};
 use super::text::{Vocabulary, windows::Windows};
 use super::{Split, Turn};
 use crate::ir::types::DType;
 use crate::runtime::Tensor;
+use std::ops::{Add, Mul};
 use std::sync::Arc;
 
 /// How much of a source is needed.
@@ -35,6 +37,12 @@ pub struct Stored {
     pub missing: bool,
     /// Of tokens.
     pub vocabulary: Option<Arc<Vocabulary>>,
+    /// Of labels, where the source names its classes.
+    pub class_names: Vec<String>,
+    /// What is done to the pictures of training batches.
+    pub augment: Option<Augment>,
+    /// Rows of training batches are mixed with others: the parameter of the weights' distribution.
+    pub mixup: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -56,6 +64,21 @@ pub enum Values {
     Text(Vec<String>),
     /// Tokens of a long text.
     Windows(Windows),
+}
+
+impl Values {
+    /// Rows of so many elements; nothing for what has no values of its own.
+    fn rows(&self, width: usize) -> Option<usize> {
+        let width = width.max(1);
+        match self {
+            Values::Unread | Values::Text(_) | Values::Windows(_) => None,
+            Values::Bytes { data, .. } => Some(data.len() / width),
+            Values::F32(data) => Some(data.len() / width),
+            Values::F64(data) => Some(data.len() / width),
+            Values::I32(data) => Some(data.len() / width),
+            Values::OneHot(labels) => Some(labels.len()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -92,6 +115,15 @@ impl Table {
         let stored = &self.columns[column];
         let width = stored.width();
         assert_eq!(out.ty().elements(), rows.len() * width, "a batch of {} rows of {width}", rows.len());
+        if let Some(turn) = turn
+            && (stored.augment.is_some() || stored.mixup.is_some())
+        {
+            return match out.ty().dtype {
+                DType::F32 => stored.draw(turn, index, rows, out.f32s_mut()),
+                DType::F64 => stored.draw(turn, index, rows, out.f64s_mut()),
+                DType::I32 | DType::Bool => unreachable!("only floats are augmented"),
+            };
+        }
         let rows = rows.iter().map(|row| index[*row as usize] as usize);
         match out.ty().dtype {
             DType::F32 => stored.gather(width, rows, turn, out.f32s_mut()),
@@ -112,6 +144,9 @@ impl Stored {
             values,
             missing: false,
             vocabulary: None,
+            class_names: vec![],
+            augment: None,
+            mixup: None,
         }
     }
 
@@ -122,7 +157,8 @@ impl Stored {
 
     /// Whether a row differs from turn to turn.
     pub fn varies(&self) -> bool {
-        matches!(&self.values, Values::Windows(windows) if windows.is_random())
+        let moves = matches!(&self.values, Values::Windows(windows) if windows.is_random());
+        moves || self.augment.is_some() || self.mixup.is_some()
     }
 
     fn gather<T: Element>(&self, width: usize, rows: impl Iterator<Item = usize>, turn: Option<Turn>, out: &mut [T]) {
@@ -160,6 +196,60 @@ impl Stored {
                 out.iter_mut().zip(windows.row(row, turn)).for_each(|(out, v)| *out = T::from_i32(*v));
             }),
         }
+    }
+
+    /// Makes row vectors of class labels.
+    pub fn to_one_hot(&mut self, classes: usize) {
+        self.values = match std::mem::replace(&mut self.values, Values::Unread) {
+            Values::I32(labels) => Values::OneHot(labels),
+            Values::Bytes { data, .. } => Values::OneHot(data.into_iter().map(i32::from).collect()),
+            other => other,
+        };
+        self.column.is_float = true;
+        self.column.shape = vec![classes];
+        self.column.classes = None;
+    }
+
+    /// Rows as they are drawn in a training batch; `index` are the train rows, `positions` those wanted among them.
+    fn draw<T>(&self, turn: Turn, index: &[u32], positions: &[u32], out: &mut [T])
+    where
+        T: Element + From<f32> + Add<Output = T> + Mul<Output = T>,
+    {
+        let width = self.width();
+        let zero = T::from(0.0);
+        let mut scratch = vec![zero; if self.augment.is_some() { width } else { 0 }];
+        let mut other = vec![zero; if self.mixup.is_some() { width } else { 0 }];
+        let mut one = |position: usize, out: &mut [T]| {
+            self.gather(width, std::iter::once(index[position] as usize), Some(turn), out);
+            if let Some(augment) = &self.augment {
+                augment.apply(&mut turn.of_row(position), out, &mut scratch);
+            }
+        };
+        for (position, out) in positions.iter().zip(out.chunks_exact_mut(width.max(1))) {
+            one(*position as usize, out);
+            if let Some(alpha) = self.mixup {
+                let mut random = Turn { seed: !turn.seed, ..turn }.of_row(*position as usize);
+                let (weight, partner) = augment::partner(&mut random, alpha, index.len());
+                one(partner, &mut other);
+                let (own, rest) = (T::from(weight as f32), T::from((1.0 - weight) as f32));
+                out.iter_mut().zip(&other).for_each(|(out, v)| *out = *out * own + *v * rest);
+            }
+        }
+    }
+
+    /// The class of a row; -1 if it is missing.
+    pub fn label(&self, row: usize) -> i32 {
+        let mut label = [0];
+        self.gather(1, std::iter::once(row), None, &mut label);
+        label[0]
+    }
+
+    /// All values, one row after another; nothing where only shapes are read.
+    pub fn to_f64s(&self) -> Option<Vec<f64>> {
+        let rows = self.values.rows(self.width())?;
+        let mut out = vec![0.0; rows * self.width()];
+        self.gather(self.width(), 0..rows, None, &mut out);
+        Some(out)
     }
 
     /// The values of one row as `f64`, for statistics.

@@ -1,11 +1,10 @@
 //! Steps that change values: `standardize`, `normalize`, `one_hot`, `flatten`.
 
 use super::args::Fallible;
-use super::columns::{self, Picked, type_of};
+use super::columns::{self, Picked};
 use super::impute::still_missing;
 use super::spec::Call;
 use super::table::{Affine, Stored, Table, Values};
-use crate::diag::error;
 
 /// `standardize(x, …)`: subtracts the mean of the train rows and divides by their population deviation, for each
 /// element of a row. Elements that are constant over the train rows stay as they are.
@@ -43,24 +42,13 @@ pub fn normalize(call: &Call, table: &mut Table) -> Fallible<()> {
 
 /// `one_hot(label, …)`: a class label becomes a float vector with a 1 at the class.
 pub fn one_hot(call: &Call, table: &mut Table) -> Fallible<()> {
-    for Picked { index, span } in columns::named(call, table)? {
+    for Picked { index, .. } in columns::labels(call, table)? {
+        if let Some(diagnostic) = still_missing(&table.columns[index], call) {
+            return Err(vec![diagnostic]);
+        }
         let stored = &mut table.columns[index];
-        let name = &stored.column.name;
-        let Some(classes) = stored.column.classes.filter(|_| stored.column.shape.is_empty()) else {
-            return Err(vec![
-                error("E0409", format!("'{name}' is not a class label"))
-                    .at(span, "'one_hot' needs a column of class labels")
-                    .note(format!("{name}: {}", type_of(stored))),
-            ]);
-        };
-        stored.values = match std::mem::replace(&mut stored.values, Values::Unread) {
-            Values::I32(labels) => Values::OneHot(labels),
-            Values::Bytes { data, .. } => Values::OneHot(data.into_iter().map(i32::from).collect()),
-            other => other,
-        };
-        stored.column.is_float = true;
-        stored.column.shape = vec![classes];
-        stored.column.classes = None;
+        let classes = stored.column.classes.unwrap_or(0);
+        stored.to_one_hot(classes);
     }
     Ok(())
 }

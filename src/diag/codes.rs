@@ -70,6 +70,7 @@ pub const CODES: &[Entry] = codes! {
     "E0502" "a file of weights cannot be read",
     "E0503" "the run's folder cannot be written",
     "E0504" "the data is not that of the checkpoint",
+    "E0505" "there is no run in a folder",
     "E0601" "the loss diverged",
     "E0602" "the time is up",
     "E0603" "a value is not finite",

@@ -17,7 +17,7 @@ use crate::diag::{Diagnostic, error, suggest};
 use crate::sema::program::{Objective, Program};
 use crate::syntax::ast::Expr;
 use crate::train::metrics::{number, to_number};
-use crate::train::{Engine, Failure, Silent, Summary, TrainOptions, train};
+use crate::train::{Engine, Failure, Silent, Summary, TrainOptions, among_others, train};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -25,6 +25,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// Trials recurse as deeply as the main thread may.
 const STACK_BYTES: usize = 256 << 20;
@@ -46,6 +47,8 @@ pub struct Setup<'a> {
     /// An engine of one thread.
     pub engine: &'a dyn Engine,
     pub resume: bool,
+    /// The time limit is the sweep's.
+    pub started: Instant,
     /// For each trial: its place in the folder and its configuration are added.
     pub options: TrainOptions,
     pub seed: Option<u64>,
@@ -342,6 +345,7 @@ impl Sweep {
             // Also a trial that was killed in this stage goes on.
             resume: out.join("config.json").exists(),
             out: Some(out),
+            max_time: setup.options.max_time.map(|limit| limit.saturating_sub(setup.started.elapsed())),
             ..setup.options.clone()
         };
         let label: Vec<String> = trial.set.iter().map(|(name, value)| format!("{name} = {value}")).collect();
@@ -359,7 +363,7 @@ impl Sweep {
             Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603") => {
                 (Outcome { value: f64::NAN, diverged: true, epochs, seconds: 0.0 }, None)
             }
-            Err(other) => return Err(other),
+            Err(other) => return Err(among_others(other, &setup.out)),
         };
         log.add(trial, stage, &outcome, summary.as_ref())?;
         Ok(outcome)

@@ -5,9 +5,10 @@
 //! newest text; diagnostics follow a moment after the last change.
 //!
 //! * [`server`]: documents, requests, and when to check
-//! * [`hover`], [`navigate`] (definition, references, rename, symbols), [`completion`], [`inlay`], [`diagnostics`]
+//! * [`hover`], [`navigate`] (definition, references, rename, symbols), [`completion`], [`inlay`], [`diagnostics`], [`actions`]
 //! * [`text`]: places in UTF-16 units, paths and URIs; [`library`]: the library's files, for an editor to open
 
+mod actions;
 pub mod analysis;
 mod completion;
 mod diagnostics;

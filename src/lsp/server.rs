@@ -1,7 +1,7 @@
 //! Documents, requests and the time to check.
 
 use super::analysis::Analysis;
-use super::{completion, diagnostics, hover, inlay, navigate, text};
+use super::{actions, completion, diagnostics, hover, inlay, navigate, text};
 use crate::source::SourceMap;
 use crate::syntax::format;
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
@@ -10,7 +10,7 @@ use lsp_types::notification::{
     PublishDiagnostics,
 };
 use lsp_types::request::{
-    Completion, DocumentSymbolRequest, Formatting, GotoDefinition, HoverRequest, InlayHintRequest,
+    CodeActionRequest, Completion, DocumentSymbolRequest, Formatting, GotoDefinition, HoverRequest, InlayHintRequest,
     PrepareRenameRequest, References, Rename, Request as _,
 };
 use lsp_types::{self as lsp, Uri};
@@ -56,6 +56,7 @@ fn capabilities() -> lsp::ServerCapabilities {
         document_symbol_provider: Some(lsp::OneOf::Left(true)),
         document_formatting_provider: Some(lsp::OneOf::Left(true)),
         inlay_hint_provider: Some(lsp::OneOf::Left(true)),
+        code_action_provider: Some(lsp::CodeActionProviderCapability::Simple(true)),
         rename_provider: Some(lsp::OneOf::Right(lsp::RenameOptions {
             prepare_provider: Some(true),
             work_done_progress_options: lsp::WorkDoneProgressOptions::default(),
@@ -163,6 +164,10 @@ impl Server<'_> {
             InlayHintRequest::METHOD => {
                 let p: lsp::InlayHintParams = read(params)?;
                 Ok(json!(inlay::hints(self.analysed(&p.text_document.uri)?, p.range)))
+            }
+            CodeActionRequest::METHOD => {
+                let p: lsp::CodeActionParams = read(params)?;
+                Ok(json!(actions::actions(self.analysed(&p.text_document.uri)?, p.range)))
             }
             Formatting::METHOD => {
                 let p: lsp::DocumentFormattingParams = read(params)?;

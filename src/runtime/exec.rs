@@ -4,6 +4,7 @@ use super::launch::{Launch, Shape};
 use super::memory::RawMemory;
 use super::ops::Call;
 use super::ops::attention::Attention;
+use super::ops::conv::Conv;
 use super::pool::Pool;
 use super::scan::Loop;
 use super::subnormal::Flushed;
@@ -259,6 +260,7 @@ fn product_flops(graph: &Graph, id: NodeId) -> f64 {
     let node = graph.node(id);
     let lhs_contract = match &node.op {
         Op::Dot { lhs_contract, .. } => lhs_contract,
+        Op::Conv { part, window, groups } => return Conv::new(graph, id, *part, window, *groups).flops(),
         Op::Attention(_) | Op::AttentionGrad { .. } => return Attention::new(graph, id).flops(),
         _ => return 0.0,
     };

@@ -18,7 +18,8 @@ pub mod resolve;
 pub mod value;
 
 pub use elab::{
-    BuildOptions, Expectation, GRADIENT, objective_name, program, program_recorded, test_graph, update_program,
+    BuildOptions, Expectation, GRADIENT, objective_name, pipelines, program, program_recorded, test_graph,
+    update_program,
 };
 pub use eval::{COTANGENT, EvalGraph, eval_graph};
 pub use modules::{Modules, load};

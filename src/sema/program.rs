@@ -171,6 +171,10 @@ pub trait GraphSource: Send + Sync {
     fn step(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>>;
     /// Loss and reports without training (`training` is false): no parameter updates, but metric states carry.
     fn eval(&self, rows: usize) -> Result<Graph, Vec<Diagnostic>>;
+    /// What the losses and metrics compare, without training: the outputs `prediction` and `target`, if there is such a pair.
+    fn predictions(&self, _rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        Ok(None)
+    }
     /// What is reported of all `rows` rows of a pass together, if something is: inputs Arg (the gathered rows), Hyper.
     fn pass(&self, _rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
         Ok(None)

@@ -320,13 +320,8 @@ pub fn restore(
         };
         let dtype = buffer.ty().dtype;
         if view.dtype() != stored_type(dtype) || view.shape() != piece.shape {
-            let expected = Type::new(dtype, piece.shape);
-            problems.push(format!(
-                "'{}' is {expected} here and {} {:?} in the file",
-                piece.path,
-                view.dtype(),
-                view.shape()
-            ));
+            let (here, there) = (Type::new(dtype, piece.shape), format!("{:?}", view.dtype()).to_lowercase());
+            problems.push(format!("'{}' is {here} here and {there}{:?} in the file", piece.path, view.shape()));
             continue;
         }
         fill(buffer, piece.offset, view.data());
@@ -335,9 +330,10 @@ pub fn restore(
     if want == Want::State || progress.is_none() {
         let left =
             file.names().into_iter().filter(|name| !name.starts_with(PASS) && !all.iter().any(|p| p.path == *name));
-        problems.extend(left.map(|name| format!("'{name}' is only in the file")));
+        let mut left: Vec<&str> = left.collect();
+        left.sort_unstable();
+        problems.extend(left.into_iter().map(|name| format!("'{name}' is only in the file")));
     }
-    problems.sort();
     if problems.is_empty() || partial {
         return Ok(problems);
     }

@@ -121,6 +121,13 @@ pub fn latest(root: &Path, name: &str) -> Option<PathBuf> {
     paths.into_iter().rev().find(|p| p.join("config.json").exists())
 }
 
+/// `2026-11-22 01:54 UTC`
+pub fn date(seconds: u64) -> String {
+    let stamp = timestamp(UNIX_EPOCH + Duration::from_secs(seconds));
+    let (day, clock) = stamp.split_once('T').unwrap_or((&stamp, ""));
+    format!("{day} {} UTC", clock.get(..5).unwrap_or("").replace('-', ":"))
+}
+
 /// `2026-11-22T01-54-07`, in UTC: sorts by time and is a file name everywhere.
 fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -152,5 +159,6 @@ mod tests {
         assert_eq!(at(0), "1970-01-01T00-00-00");
         assert_eq!(at(951_782_400), "2000-02-29T00-00-00");
         assert_eq!(at(1_795_312_447), "2026-11-22T01-54-07");
+        assert_eq!(date(1_795_312_447), "2026-11-22 01:54 UTC");
     }
 }

@@ -18,6 +18,7 @@ use super::stopped;
 use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan};
 use crate::diag::Diagnostic;
 use crate::ir::InputKind;
+use crate::report;
 use crate::runtime::Tensor;
 use crate::sema::program::{PLATEAUS, Program};
 use std::collections::VecDeque;
@@ -44,12 +45,14 @@ pub fn train(
     let layout = trainer.layout.clone();
     let (epoch, index) = (trainer.epoch(), trainer.state.step % trainer.plan.steps_per_epoch);
     let gatherer = Gatherer::new(data, layout.clone(), trainer.columns.clone(), epoch, index);
-    let summary = std::thread::scope(|scope| {
+    let ended = std::thread::scope(|scope| {
         // Nothing to gather ahead where all steps share a batch, or where the user allows one thread.
         let inline = options.threads == 1 || layout.is_constant();
         let feed = if inline { Feed::inline(gatherer) } else { Feed::ahead(scope, gatherer) };
         trainer.run(feed, sink)
-    })?;
+    });
+    trainer.report(&ended);
+    let summary = ended?;
     sink.finish(&summary);
     Ok(summary)
 }
@@ -132,10 +135,14 @@ impl<'a> Trainer<'a> {
         if let Some((path, progress)) = &resumed {
             start::same_batches(path, progress, &layout)?;
             let left = checkpoint::restore(path, program, state.buffers_mut(), Want::State, options.partial)?;
+            let same = start::same_reports(path, progress, &mut averages, options.partial)? && left.is_empty();
             remarks.extend(left.into_iter().map(|what| format!("not loaded: {what}")));
-            start::same_reports(path, progress, &mut averages, options.partial)?;
-            gathered.set_tensors(&checkpoint::gathered(path)?);
-            (state.step, tracker) = (progress.step, progress.tracker.clone());
+            state.step = progress.step;
+            // What another model reached is no measure for this one.
+            if same {
+                gathered.set_tensors(&checkpoint::gathered(path)?);
+                tracker = progress.tracker.clone();
+            }
         }
         let (epochs, steps) = start::extent(program, options, steps_per_epoch);
         let done = state.step;
@@ -143,6 +150,7 @@ impl<'a> Trainer<'a> {
         let mut kept = vec![];
         let folder = match &options.out {
             Some(path) => {
+                report::ended::begin(path);
                 if resumed.is_some() {
                     kept = folder::lines_until(path, state.step, steps_per_epoch);
                 }
@@ -593,6 +601,17 @@ impl<'a> Trainer<'a> {
         let graph = self.program.graphs.step(stage.rows)?;
         let before = nan::Before { graph: &graph, stage, slots: before };
         Err(Failure::Training(Box::new(nan::explain(self.engine, before, &bad, self.state.step))))
+    }
+
+    /// Writes what the run's page needs beside the log. Nothing here may hide how the run itself ended.
+    fn report(&mut self, ended: &Result<Summary, Failure>) {
+        let Some(folder) = self.options.out.clone() else { return };
+        if report::ended::has_a_model(ended) {
+            self.state.set_clocks(self.state.step);
+            let batch = self.layout.batch;
+            let _ = report::predictions::write(&folder, self.program, self.engine, self.data, &self.state, batch);
+        }
+        report::ended::write(&folder, ended);
     }
 
     /// What the trained model writes, in `sample.txt` too.

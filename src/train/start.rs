@@ -86,15 +86,16 @@ pub fn same_batches(path: &Path, progress: &Progress, layout: &Layout) -> Result
     Err(error("E0501", format!("cannot resume from '{}'", path.display())).note(was).note(is))
 }
 
-/// Takes back the sums of the unfinished epoch.
+/// Takes back the sums of the unfinished epoch; false if they are of other reports and shall begin anew.
 pub fn same_reports(
     path: &Path,
     progress: &Progress,
     averages: &mut Averages,
     partial: bool,
-) -> Result<(), Diagnostic> {
-    if averages.set_bits(&progress.sums) || partial {
-        return Ok(());
+) -> Result<bool, Diagnostic> {
+    let same = averages.set_bits(&progress.sums);
+    if same || partial {
+        return Ok(same);
     }
     let what = error("E0501", format!("cannot resume from '{}'", path.display()));
     Err(what.note("the step reports other values than it did").help("--partial begins their averages anew"))
@@ -145,6 +146,7 @@ pub fn config(program: &Program, plan: &Plan, options: &TrainOptions) -> Value {
         "test_rows": program.schema.test_rows,
         "hypers": hypers,
         "versions": { "optc": env!("CARGO_PKG_VERSION") },
+        "model": crate::report::describe::model(program),
     });
     for (key, value) in &options.config {
         config[key] = value.clone();

@@ -7,6 +7,7 @@ use crate::diag::{Diagnostic, error};
 use crate::sema::program::{Control, Program};
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::Duration;
 
 /// Early stopping, told to the user.
@@ -30,6 +31,17 @@ pub fn out_of_time(plan: &Plan, step: usize, limit: Duration) -> Failure {
 fn resume_help(plan: &Plan) -> Option<String> {
     let out = plan.out.as_ref()?;
     Some(format!("everything is saved; --resume {} continues from there", out.display()))
+}
+
+/// Of several runs, one was stopped: it is all of them that are resumed.
+pub fn among_others(failure: Failure, out: &Path) -> Failure {
+    match failure {
+        Failure::Training(why) if matches!(why.code, "E0602" | "E0605") => {
+            let help = format!("what is over is kept; --resume {} goes on with the rest", out.display());
+            Failure::Training(Box::new(why.help(help)))
+        }
+        other => other,
+    }
 }
 
 /// The loss is not a number: what it was before, and what may help.

@@ -205,7 +205,7 @@ fn another_model_is_refused_with_its_differences() {
     let folder = Folder::new("other", RUN);
     folder.expect(&["--out", "a", "--quiet", "--epochs", "1", "--set", "width=8"], 0);
     let text = folder.expect(&["--resume", "a", "--quiet", "--epochs", "2", "--set", "width=16"], 1);
-    let weight = "'hidden.w' is f32[2, 16] here and F32 [2, 8] in the file";
+    let weight = "'hidden.w' is f32[2, 16] here and f32[2, 8] in the file";
     assert!(text.contains("E0501") && text.contains(weight) && text.contains("--partial"), "{text}");
     let text = folder.expect(&["--resume", "a", "--epochs", "2", "--set", "width=16", "--partial"], 0);
     assert!(text.contains(&format!("not loaded: {weight}")), "{text}");

@@ -1,7 +1,7 @@
 //! What a training step of each example costs, before any clock runs: kernels, products, other library calls, copies,
 //! the bytes that all of them move, and the memory of intermediate values.
 
-use crate::support::{Checked, check, check_with, programs_in, root, shared_data};
+use crate::support::{Checked, check, check_with, needs_files, programs_in, root, shared_data};
 use optc::data::Context;
 use optc::driver::Session;
 use optc::ir::{DType, Op, print};
@@ -50,7 +50,7 @@ fn steps_of_the_examples() {
         let of = move |(name, text): (String, String)| (folder, name, text);
         programs_in(folder).into_iter().map(of)
     });
-    let local = files.filter(|(_, _, text)| !text.contains("on mnist("));
+    let local = files.filter(|(_, _, text)| !needs_files(text));
     let checked = local.map(|(folder, name, text)| {
         let checked = check(&name, &text, &root().join(folder));
         (format!("{folder}/{name}"), checked)
@@ -77,7 +77,7 @@ fn a_changed_learning_rate_compiles_nothing() {
 fn steps_of_the_examples_on_real_files() {
     let Some(data) = shared_data() else { return };
     let context = Context { data_dir: Some(data), file_dir: None };
-    let files = programs_in("examples").into_iter().filter(|(_, text)| text.contains("on mnist("));
+    let files = programs_in("examples").into_iter().filter(|(_, text)| needs_files(text));
     let checked = files.map(|(name, text)| (format!("examples/{name}"), check_with(&name, &text, &context)));
     insta::assert_snapshot!(table(checked));
 }

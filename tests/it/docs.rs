@@ -154,6 +154,9 @@ fn links_lead_somewhere() {
         "docs/optimizers.md",
         "docs/architecture.md",
         "docs/data.md",
+        "docs/experiments.md",
+        "docs/editor.md",
+        "docs/formatting.md",
     ] {
         let text = std::fs::read_to_string(root().join(page)).expect("UTF-8 text");
         let folder = root().join(page).parent().expect("a folder").to_path_buf();

@@ -1,6 +1,6 @@
 //! Every example checks, and its graphs are well formed at every batch size it needs.
 
-use crate::support::{check, check_with, programs_in, root, shared_data};
+use crate::support::{check, check_with, needs_files, programs_in, root, shared_data};
 use optc::data::Context;
 use optc::diag::render::render;
 use optc::driver::Session;
@@ -9,11 +9,6 @@ use optc::driver::Session;
 fn examples() -> Vec<(String, String)> {
     let tour = programs_in("examples/optimizers").into_iter().map(|(name, text)| (format!("optimizers/{name}"), text));
     programs_in("examples").into_iter().chain(tour).collect()
-}
-
-/// Whether an example reads files that are not part of the repository.
-fn needs_files(text: &str) -> bool {
-    text.contains("--data FOLDER")
 }
 
 fn well_formed(name: &str, checked: &crate::support::Checked) {

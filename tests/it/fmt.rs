@@ -1,4 +1,4 @@
-//! `optc fmt`, `optc new` and `optc completions` as scripts see them.
+//! `optc fmt`, `test`, `new`, `completions` and `--help` as scripts see them.
 
 use crate::support::root;
 use std::io::Write;
@@ -77,6 +77,22 @@ fn standard_input_goes_to_standard_output() {
     child.stdin.take().expect("a pipe").write_all(MESSY.as_bytes()).expect("it reads");
     let (status, out, _) = told(child.wait_with_output().expect("it ends"));
     assert_eq!((status, out.as_str()), (Some(0), TIDY));
+}
+
+/// `stdlib/tests`: the library's tests, in the language.
+#[test]
+fn the_library_tests_itself() {
+    let mut files: Vec<String> = std::fs::read_dir(root().join("stdlib/tests"))
+        .expect("the folder is part of the repository")
+        .map(|entry| entry.expect("a readable entry").path().display().to_string())
+        .collect();
+    files.sort();
+    let args: Vec<&str> = std::iter::once("test").chain(files.iter().map(String::as_str)).collect();
+    for engine in ["jit", "interp"] {
+        let (status, out, err) = optc(&[&args[..], &["--engine", engine]].concat(), &root());
+        assert_eq!(status, Some(0), "{out}{err}");
+        assert!(out.lines().count() > 15, "{out}");
+    }
 }
 
 #[test]

@@ -258,6 +258,12 @@ fn mistakes_are_shown_as_they_are_typed() {
     let found = editor.diagnostics();
     let message = found[0]["message"].as_str().expect("a message");
     assert!(message.contains("unknown name 'AdamV'") && message.contains("did you mean 'AdamW'?"), "{message}");
+    let mut params = editor.document();
+    params["range"] = json!({ "start": editor.place("AdamV", 0), "end": editor.place("AdamV", 0) });
+    params["context"] = json!({ "diagnostics": [] });
+    let uri = editor.uri.clone();
+    let offered = editor.ask("textDocument/codeAction", params);
+    assert_eq!(offered[0]["edit"]["changes"][uri][0]["newText"], "AdamW", "{offered}");
     // Behind a character of two units.
     editor.change(&NET.replace("units\n", "units\n  let 𝑥 = yy\n"));
     let found = editor.diagnostics();
@@ -306,14 +312,14 @@ fn storm(first: u64, limit: usize, time: Duration) -> usize {
             let range = json!({ "start": { "line": 0, "character": 0 }, "end": position });
             let mut params = json!({ "textDocument": { "uri": uri }, "position": position, "newName": "other" });
             params["range"] = range;
-            params["context"] = json!({ "includeDeclaration": true });
+            params["context"] = json!({ "includeDeclaration": true, "diagnostics": [] });
             params["options"] = json!({ "tabSize": 2, "insertSpaces": true });
             for method in ["hover", "definition", "references", "completion", "prepareRename", "rename"] {
                 let response = ask(&format!("textDocument/{method}"), params.clone());
                 let internal = response.error.filter(|e| e.code == -32603);
                 assert!(internal.is_none(), "{method} at {position}: {internal:?}\n{text}");
             }
-            for method in ["inlayHint", "documentSymbol", "formatting"] {
+            for method in ["inlayHint", "documentSymbol", "formatting", "codeAction"] {
                 let response = ask(&format!("textDocument/{method}"), params.clone());
                 assert!(response.error.is_none(), "{method}: {:?}\n{text}", response.error);
             }

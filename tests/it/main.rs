@@ -29,6 +29,7 @@ mod optimizers;
 mod recorded;
 mod recurrent;
 mod reference;
+mod report;
 mod rules;
 mod run;
 mod scan;

@@ -53,7 +53,7 @@ train known() on table {{
     let logits = net(z)
     minimize cross_entropy(logits, label) with SGD(0.0)
     let score = logits[:, 1] - logits[:, 0]
-    let one = where(label == 1, 1, 0)
+    let one = int(label == 1)
     report accuracy(logits, label), precision(logits, label, class = 2), recall(logits, label, class = 2), f1(logits, label, class = 2)
     report precision(logits, label, average = "macro"), recall(logits, label, average = "macro"), f1(logits, label, average = "macro")
     report precision(logits, label, average = "weighted"), recall(logits, label, average = "weighted"), f1(logits, label, average = "weighted")

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The outputs' names and the expressions for them.
-pub type Entry = Vec<(&'static str, String)>;
+pub type Expressions = Vec<(&'static str, String)>;
 
 /// `, name = value` for each attribute that a case has.
 fn settings(attrs: &Value, names: &[&str]) -> String {
@@ -12,7 +12,7 @@ fn settings(attrs: &Value, names: &[&str]) -> String {
 }
 
 /// The expression for a case of a file, over inputs of the case's names.
-pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Entry> {
+pub fn entry(op: &str, case: &str, attrs: &Value) -> Option<Expressions> {
     let attr = |name: &str| attrs[name].as_f64().unwrap_or_else(|| panic!("{op}/{case}: attribute {name}"));
     let function = || attrs["function"].as_str().unwrap_or_default();
     // An axis as text: a number, a list, or all.

@@ -69,6 +69,11 @@ pub fn programs_in(folder: &str) -> Vec<(String, String)> {
     files.iter().map(|p| (name(p), std::fs::read_to_string(p).expect("UTF-8 text"))).collect()
 }
 
+/// Whether an example reads files that are not part of the repository.
+pub fn needs_files(text: &str) -> bool {
+    text.contains("--data FOLDER")
+}
+
 /// Real data sets beside the repository, if this machine has them; says so if not.
 pub fn shared_data() -> Option<PathBuf> {
     let path = root().join("../shared/data");

@@ -42,7 +42,7 @@ pub struct ColumnSpec {
     pub kind: Kind,
     pub fields: Vec<Field>,
     /// The classes of a label in their order, if given.
-    classes: Option<Vec<String>>,
+    pub classes: Option<Vec<String>>,
 }
 
 impl ColumnSpec {
@@ -187,8 +187,12 @@ impl Builder {
                 help: help.map(String::from),
             };
             if self.spec.kind == Kind::Label {
+                if missing && !matches!(format.missing, Missing::Keep) {
+                    return Err(problem("E0405", "a label is missing".into(), Some(DROP_LABEL)));
+                }
                 if missing {
-                    return Err(problem("E0405", "a label is missing".into(), Some(DROP)));
+                    self.codes.push(-1);
+                    continue;
                 }
                 let next = self.classes.len() as i32;
                 let code = match self.classes.get(text) {
@@ -234,17 +238,23 @@ impl Builder {
             let missing = self.numbers.iter().any(|v| v.is_nan());
             return Stored { missing, ..Stored::new(name, true, shape, None, Values::F64(self.numbers)) };
         }
+        let mut class_names: Vec<String> = self.classes.keys().cloned().collect();
         if self.spec.classes.is_none() {
             let order = sorted(self.classes.keys().map(String::as_str));
             let mut rank = vec![0; order.len()];
             order.iter().enumerate().for_each(|(new, class)| rank[self.classes[*class] as usize] = new as i32);
-            self.codes.iter_mut().for_each(|code| *code = rank[*code as usize]);
+            class_names = order.into_iter().map(String::from).collect();
+            self.codes.iter_mut().filter(|code| **code >= 0).for_each(|code| *code = rank[*code as usize]);
         }
-        Stored::new(name, false, vec![], Some(self.classes.len()), Values::I32(self.codes))
+        let missing = self.codes.contains(&-1);
+        let stored = Stored::new(name, false, vec![], Some(self.classes.len()), Values::I32(self.codes));
+        Stored { missing, class_names, ..stored }
     }
 }
 
 const DROP: &str = "missing = \"drop\" leaves out such rows, and missing = 0 fills in a number";
+const DROP_LABEL: &str =
+    "missing = \"drop\" leaves out such rows; missing = \"keep\" is for impute(…, by = \"most_frequent\")";
 const NUMBER: &str = "text becomes classes by label(\"…\"); other marks of missing values are listed by na = [\"?\"]";
 
 /// Classes in their order: by value if all are numbers, else by the alphabet.

@@ -1,6 +1,7 @@
 //! `csv`: tables of text. Each named argument that is not an option makes a column.
 
 mod column;
+mod infer;
 
 use super::args::{Args, Fallible, bad, describe};
 use super::spec::{Call, Value};
@@ -18,17 +19,17 @@ const MOST_ERRORS: usize = 5;
 
 pub fn load(call: &Call, context: &Context) -> Fallible<Table> {
     let args = Args::open(call, OPTIONS)?;
-    let specs = args.others(OPTIONS).map(|(name, arg)| ColumnSpec::new(name, arg)).collect::<Fallible<Vec<_>>>()?;
-    if specs.is_empty() {
-        return Err(vec![
-            error("E0407", "'csv' needs at least one column")
-                .at(call.span, "no column is named")
-                .help("name the columns, as in: csv(\"iris.csv\", x = [\"sepal_length\", \"sepal_width\"], species = label(\"species\"))"),
-        ]);
-    }
-    let format = Format::new(&args, &specs)?;
-    let mut columns: Vec<Builder> = specs.into_iter().map(Builder::new).collect();
+    let mut specs = args.others(OPTIONS).map(|(name, arg)| ColumnSpec::new(name, arg)).collect::<Fallible<Vec<_>>>()?;
+    let mut format = Format::new(&args, &specs)?;
     let path = context.resolve(args.required_str("file")?);
+    if specs.is_empty() {
+        let rows = all_rows(&files::read(&path, args.span("file"))?, &format);
+        if args.get("header").is_none() {
+            format.header = infer::has_header(&rows, &format);
+        }
+        specs = infer::columns(&rows, &format, args.span("file"));
+    }
+    let mut columns: Vec<Builder> = specs.into_iter().map(Builder::new).collect();
     let train = read_into(&mut columns, &path, args.span("file"), &format)?;
     let test = match args.str("test")? {
         Some(test) => read_into(&mut columns, &context.resolve(test), args.span("test"), &format)?,
@@ -98,17 +99,26 @@ impl Format {
     }
 }
 
-/// Appends the rows of a file; returns their number.
-fn read_into(columns: &mut [Builder], path: &Path, span: Span, format: &Format) -> Fallible<usize> {
-    let bytes = files::read(path, span)?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut reader = ::csv::ReaderBuilder::new()
+fn reader<'a>(text: &'a [u8], format: &Format) -> ::csv::Reader<&'a [u8]> {
+    ::csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(format.delimiter)
         .quoting(format.quotes)
         .trim(::csv::Trim::All)
-        .from_reader(text);
+        .from_reader(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
+}
+
+/// The rows up to the first that cannot be read: what is wrong is said when they are read in earnest.
+fn all_rows(text: &[u8], format: &Format) -> Vec<::csv::StringRecord> {
+    reader(text, format).into_records().map_while(Result::ok).collect()
+}
+
+/// Appends the rows of a file; returns their number.
+fn read_into(columns: &mut [Builder], path: &Path, span: Span, format: &Format) -> Fallible<usize> {
+    let bytes = files::read(path, span)?;
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let mut reader = reader(text, format);
     let mut errors: Vec<Diagnostic> = vec![];
     let mut row = ::csv::StringRecord::new();
     let mut header: Option<Vec<String>> = None;

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod hostile;
+mod images;
 mod reference;
 mod steps;
 mod synthetic;

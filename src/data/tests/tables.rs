@@ -98,3 +98,23 @@ fn labels_are_coded_in_a_known_order() {
     let error = folder.error(label("k", &[("classes", texts(&["pear", "pear", "apple"]))]), &[]);
     assert_eq!((error.code, error.primary()), ("E0407", Some(span(101))));
 }
+
+#[test]
+fn a_table_without_named_columns_has_all_of_them() {
+    let folder = Folder::new("inferred");
+    let rows: String = (0..30).map(|i| format!("{i}.5,{},note number {i},\n", ["red", "blue"][i % 2])).collect();
+    folder.write("t.csv", format!("Size (mm),colour,remark,empty\n{rows}"));
+    let steps = [call("tokenize", &[("", name("remark")), ("length", Value::Int(3))])];
+    let read = call("csv", &[("", text("t.csv")), ("missing", Value::Int(0))]);
+    let data = folder.open(read, &steps).unwrap();
+    let kinds: Vec<_> = data.schema().columns.iter().map(|c| (c.name.as_str(), c.is_float, c.classes)).collect();
+    assert_eq!(kinds[..2], [("size_mm", true, None), ("colour", false, Some(2))]);
+    assert_eq!((kinds[2].0, kinds[3]), ("remark", ("empty", true, None)));
+    assert_eq!(column(&data, Split::Train, "size_mm")[..2], [0.5, 1.5]);
+    folder.write("plain.csv", "1,a\n2,b\n");
+    let plain = folder.open(call("csv", &[("", text("plain.csv"))]), &[]).unwrap();
+    let names: Vec<_> = plain.schema().columns.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!((names, plain.schema().train_rows), (vec!["field_0", "field_1"], 2));
+    folder.write("nothing.csv", "");
+    assert_eq!(folder.error(call("csv", &[("", text("nothing.csv"))]), &[]).code, "E0409");
+}

@@ -3,6 +3,7 @@
 mod attention;
 mod models;
 mod random_graphs;
+mod windows;
 
 use super::{Compiled, Engine, Executable, Options, Tensor};
 use crate::interp::Interpreter;

@@ -7,6 +7,8 @@
 use super::ops::Operand;
 use super::{Elab, Failed, Frame, FrameKind, MAX_DEPTH, R};
 use crate::diag::{error, suggest};
+use crate::ir::DType;
+use crate::sema::builtins::Builtin;
 use crate::sema::modules::DefId;
 use crate::sema::program::LayerRow;
 use crate::sema::value::{Instance, Value};
@@ -82,7 +84,8 @@ impl Elab<'_> {
             let args = self.arguments(args);
             let (left, function, mut args) = (left?, function?, args?);
             let takes_value_first = match &function {
-                Value::Builtin(_) => true,
+                // `x |> stack(n, layer)`: the stack is made, then applied.
+                Value::Builtin(b) => *b != Builtin::Stack,
                 Value::Def(def) => {
                     let d = self.modules.def(*def);
                     d.hypers.is_empty() && !args.is_empty() || self.is_application(d, &args)
@@ -344,6 +347,9 @@ impl Elab<'_> {
         let def = self.modules.def(instance.def);
         let title = self.def_text(instance.def);
         let bound = self.bind(&def.inputs, args, &title, "input", def.name.span)?;
+        if matches!(def.kind, DefKind::Loss | DefKind::Metric) {
+            self.note_compared(&bound);
+        }
         let path = self.path_of(instance);
         let mut frame = self.new_frame(instance.def.module, FrameKind::Def(def.kind), title.clone(), path.clone());
         frame.called_at = span;
@@ -499,6 +505,25 @@ impl Elab<'_> {
             Value::Instance(i) => Some(self.modules.def(i.def)),
             Value::Chain(parts) => self.definition_of(&parts[parts.len() - 1]),
             _ => None,
+        }
+    }
+
+    /// Remembers a prediction and its target: floats of one shape, or ints that name a place on the prediction's last axis.
+    fn note_compared(&mut self, bound: &[Option<Argument>]) {
+        let node = |arg: &Option<Argument>| match arg.as_ref().map(|a| &a.value) {
+            Some(Value::Tensor(t)) => Some(t.node),
+            _ => None,
+        };
+        let [first, second, ..] = bound else { return };
+        let (None, Some(prediction), Some(target)) = (self.compared, node(first), node(second)) else { return };
+        let (p, t) = (self.graph.ty(prediction), self.graph.ty(target));
+        let fits = if t.dtype.is_float() {
+            p.shape == t.shape
+        } else {
+            t.dtype == DType::I32 && p.shape.split_last().is_some_and(|(_, rest)| rest == t.shape)
+        };
+        if fits && p.dtype.is_float() && !t.shape.is_empty() {
+            self.compared = Some((prediction, target));
         }
     }
 

@@ -2,9 +2,11 @@
 
 use super::{Elab, R};
 use crate::data::spec::{Arg as SpecArg, Call, Column, Pipeline, Schema, Value as SpecValue};
-use crate::diag::{error, suggest};
+use crate::diag::{Diagnostic, error, suggest};
+use crate::ir::DType;
+use crate::sema::modules::Modules;
 use crate::sema::value::Value;
-use crate::source::Span;
+use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident, Train, UnOp};
 use std::rc::Rc;
 
@@ -109,6 +111,38 @@ impl Elab<'_> {
                 .at(at, "expected a number, a string, a list or a column's name"),
         )
     }
+}
+
+/// The data of a file: its data items, and what its train items spell out themselves.
+pub fn pipelines(
+    modules: &Modules,
+    sources: &SourceMap,
+    overrides: &[(String, Expr)],
+) -> Result<Vec<Pipeline>, Vec<Diagnostic>> {
+    let mut elab = Elab::new(modules, sources, DType::F32);
+    let mut found = vec![];
+    // A data item may take hyper-parameters of the training that names it.
+    let trains: Vec<&Train> = modules.trains().collect();
+    for name in modules.data_names() {
+        let user = trains.iter().find(|train| matches!(&train.data.kind, ExprKind::Name(n) if n == name));
+        let frame = elab.train_frame(format!("data {name}"));
+        elab.frames.push(frame);
+        if let Some(train) = user {
+            elab.train_hypers(train, overrides);
+        }
+        if let Some(item) = modules.data(name) {
+            found.extend(elab.pipeline(name, &item.value));
+        }
+        elab.frames.pop();
+    }
+    for train in trains.iter().filter(|train| !matches!(train.data.kind, ExprKind::Name(_))) {
+        let frame = elab.train_frame(format!("train {}", train.name.name));
+        elab.frames.push(frame);
+        elab.train_hypers(train, overrides);
+        found.extend(elab.pipeline(&train.name.name, &train.data));
+        elab.frames.pop();
+    }
+    if elab.diags.iter().any(Diagnostic::is_error) { Err(elab.diags) } else { Ok(found) }
 }
 
 /// What a train item may ask about its data, beside the columns.

@@ -43,6 +43,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use data::pipelines;
 pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
 pub use train::{BuildOptions, TrainSource, objective_name, program, program_recorded};
@@ -217,6 +218,8 @@ pub struct Elab<'a> {
     pub columns: Vec<String>,
     pub step_inputs: Vec<String>,
     named_inputs: HashMap<String, NodeId>,
+    /// What the first loss or metric compares: prediction and target.
+    pub compared: Option<(NodeId, NodeId)>,
     pub steps: Vec<train::Minimized>,
     /// The step counters of the scans around, the outermost first.
     pub scans: Vec<NodeId>,
@@ -260,6 +263,7 @@ impl<'a> Elab<'a> {
             columns: vec![],
             step_inputs: vec![],
             named_inputs: HashMap::new(),
+            compared: None,
             steps: vec![],
             scans: vec![],
             expectations: vec![],

@@ -217,6 +217,16 @@ impl GraphSource for TrainSource {
         self.build(rows, false)
     }
 
+    fn predictions(&self, rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
+        self.elaborate(rows, false, |elab, built| {
+            let (prediction, target) = elab.compared?;
+            elab.graph.outputs.clear();
+            elab.graph.add_output("prediction", prediction, OutputKind::Value);
+            elab.graph.add_output("target", target, OutputKind::Value);
+            Some(elab.with_arenas(&built.groups))
+        })
+    }
+
     fn pass(&self, rows: usize) -> Result<Option<Graph>, Vec<Diagnostic>> {
         let mut elab = Elab::new(&self.modules, &self.sources, DType::F64);
         elab.pass.rows = rows;
@@ -254,6 +264,29 @@ impl Elab<'_> {
         overrides: &[(String, Expr)],
         schema: &mut dyn FnMut(&Pipeline) -> Result<Schema, Vec<Diagnostic>>,
     ) -> R<Head> {
+        self.train_hypers(train, overrides);
+        let pipeline = self.train_data(train)?;
+        let schema = match schema(&pipeline) {
+            Ok(schema) => schema,
+            Err(diags) => {
+                self.diags.extend(diags);
+                return Err(super::Failed::Reported);
+            }
+        };
+        if self.local(&pipeline.name).is_none() {
+            self.define(&pipeline.name, Value::Data(Rc::new(schema.clone())));
+        }
+        self.note_columns(train, &schema);
+        let settings = self.settings(train, &schema)?;
+        for stmt in &train.lets {
+            // A failed `let` poisons its name; the step is still checked.
+            let _ = self.statements(std::slice::from_ref(stmt));
+        }
+        Ok(Head { settings, schema, pipeline })
+    }
+
+    /// Defines the hyper-parameters of a train item: as set, else by their defaults.
+    pub fn train_hypers(&mut self, train: &Train, overrides: &[(String, Expr)]) {
         for (name, value) in overrides {
             if !train.hypers.iter().any(|h| h.name.name == *name) {
                 let known: Vec<&str> = train.hypers.iter().map(|h| h.name.name.as_str()).collect();
@@ -279,24 +312,6 @@ impl Elab<'_> {
             };
             self.define(&param.name.name, value.unwrap_or(Value::Poison));
         }
-        let pipeline = self.train_data(train)?;
-        let schema = match schema(&pipeline) {
-            Ok(schema) => schema,
-            Err(diags) => {
-                self.diags.extend(diags);
-                return Err(super::Failed::Reported);
-            }
-        };
-        if self.local(&pipeline.name).is_none() {
-            self.define(&pipeline.name, Value::Data(Rc::new(schema.clone())));
-        }
-        self.note_columns(train, &schema);
-        let settings = self.settings(train, &schema)?;
-        for stmt in &train.lets {
-            // A failed `let` poisons its name; the step is still checked.
-            let _ = self.statements(std::slice::from_ref(stmt));
-        }
-        Ok(Head { settings, schema, pipeline })
     }
 
     fn note_columns(&self, train: &Train, schema: &Schema) {

@@ -281,9 +281,10 @@ fn brackets(g: &Group) -> Doc {
     let sliced = g.open.is("[");
     let newline = |e: &Element| e.nodes.first().is_some_and(|n| n.first().newline);
     let fills = g.open.is("{") || g.elements.len() > 4 && g.elements.iter().all(is_plain_number);
-    let apart = g.elements[1..].iter().any(newline) && !fills;
-    let asked = g.elements.len() > 1 && g.elements.last().is_some_and(|e| e.comma.is_some());
-    let opened = newline(&g.elements[0]) && !fills;
+    let several = g.elements.len() > 1;
+    let apart = several && g.elements[1..].iter().all(newline) && !fills;
+    let asked = several && g.elements.last().is_some_and(|e| e.comma.is_some());
+    let opened = g.elements.iter().any(newline) && !fills;
     let mut inside = vec![];
     for (k, element) in g.elements.iter().enumerate() {
         if k > 0 {

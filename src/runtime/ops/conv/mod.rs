@@ -110,6 +110,12 @@ impl Conv {
         self.depth() * self.grid.outputs
     }
 
+    /// Multiplications and additions.
+    pub fn flops(&self) -> f64 {
+        let windows = self.grid.batch * self.grid.window_count();
+        2.0 * windows as f64 * self.kernel_elements() as f64
+    }
+
     /// Bytes of patches, for one thread.
     fn patch_bytes(&self) -> usize {
         let elements = if self.is_depthwise() { 0 } else { self.rows * self.depth() + patches::BLOCK };
