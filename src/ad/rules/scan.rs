@@ -95,12 +95,11 @@ impl Joint {
             Op::Unary(u) => {
                 !matches!(u, Unary::Neg | Unary::Abs | Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round)
             }
-            Op::Dot { .. } | Op::Reduce { .. } | Op::Cumulative { .. } | Op::Gather { .. } | Op::ScatterAdd { .. } => {
-                true
-            }
-            Op::Decompose(_) | Op::Scan(_) | Op::SegmentReduce { .. } => true,
-            Op::Binary(crate::ir::Binary::Pow) => true,
-            _ => false,
+            Op::Binary(b) => *b == crate::ir::Binary::Pow,
+            Op::Const(_) | Op::Dense(_) | Op::Iota { .. } | Op::RandomBits { .. } | Op::BitsToUnit => false,
+            Op::Compare(_) | Op::Select | Op::Convert | Op::StopGradient | Op::Broadcast { .. } | Op::Reshape => false,
+            Op::Transpose { .. } | Op::Slice { .. } | Op::Pad { .. } | Op::Concat { .. } | Op::Reverse { .. } => false,
+            _ => true,
         };
         id.index() < self.forward && self.varying[id.index()] && costly && node.ty.dtype == self.dtype
     }
