@@ -199,7 +199,7 @@ impl Stored {
     }
 
     /// Makes row vectors of class labels.
-    pub fn to_one_hot(&mut self, classes: usize) {
+    pub fn make_one_hot(&mut self, classes: usize) {
         self.values = match std::mem::replace(&mut self.values, Values::Unread) {
             Values::I32(labels) => Values::OneHot(labels),
             Values::Bytes { data, .. } => Values::OneHot(data.into_iter().map(i32::from).collect()),

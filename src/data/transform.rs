@@ -48,7 +48,7 @@ pub fn one_hot(call: &Call, table: &mut Table) -> Fallible<()> {
         }
         let stored = &mut table.columns[index];
         let classes = stored.column.classes.unwrap_or(0);
-        stored.to_one_hot(classes);
+        stored.make_one_hot(classes);
     }
     Ok(())
 }

@@ -123,7 +123,7 @@ pub fn mixup(call: &Call, table: &mut Table) -> Fallible<()> {
                 let title = format!("'{}' cannot be mixed", stored.column.name);
                 return Err(vec![error("E0409", title).at(span, "neither floats nor class labels")]);
             };
-            stored.to_one_hot(classes);
+            stored.make_one_hot(classes);
         }
         has_label |= matches!(stored.values, Values::OneHot(_));
         stored.mixup = Some(alpha);

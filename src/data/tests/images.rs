@@ -93,7 +93,7 @@ fn wrong_pictures_are_named() {
     assert_eq!(fails("cat/b.png", b"GIF89a", &[]), "E0402");
     assert_eq!(fails("cat/b.png", b"", &[]), "E0402");
     assert_eq!(fails("cat/b.jpg", &jpeg()[..120], &[]), "E0403");
-    assert_eq!(fails("ant/0.png", &png(2, 3, 3, &[1; 18]), &[size.clone()]), "E0403");
+    assert_eq!(fails("ant/0.png", &png(2, 3, 3, &[1; 18]), &[size]), "E0403");
     let folder = animals();
     assert_eq!(folder.error(images(&[("channels", Value::Int(2))]), &[]).code, "E0407");
     assert_eq!(folder.error(images(&[("size", Value::Float(2.5))]), &[]).code, "E0407");

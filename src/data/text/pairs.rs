@@ -18,7 +18,7 @@ pub struct Pairs {
 
 impl Pairs {
     /// Merges until there are `most` tokens, or no pair comes twice.
-    pub fn learn<'a>(texts: &mut dyn Iterator<Item = &'a str>, most: usize) -> Pairs {
+    pub fn learn(texts: &mut dyn Iterator<Item = &str>, most: usize) -> Pairs {
         let mut counts: FxHashMap<&str, i64> = FxHashMap::default();
         for text in texts {
             chunks(text).for_each(|chunk| *counts.entry(chunk).or_default() += 1);

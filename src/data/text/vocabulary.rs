@@ -36,7 +36,7 @@ const PADDING: &str = "<padding>";
 
 impl Vocabulary {
     /// Learns the tokens of some texts.
-    pub fn learn<'a>(tokens: Tokens, texts: &mut dyn Iterator<Item = &'a str>) -> Vocabulary {
+    pub fn learn(tokens: Tokens, texts: &mut dyn Iterator<Item = &str>) -> Vocabulary {
         let mut made = Vocabulary {
             tokens,
             texts: vec![],
@@ -188,11 +188,11 @@ impl Vocabulary {
     }
 }
 
+/// Gives each word of a text to a function.
+type Split = fn(&str, &mut dyn FnMut(&str));
+
 /// How often each word comes.
-fn words_of<'a>(
-    texts: &mut dyn Iterator<Item = &'a str>,
-    split: fn(&str, &mut dyn FnMut(&str)),
-) -> FxHashMap<String, usize> {
+fn words_of(texts: &mut dyn Iterator<Item = &str>, split: Split) -> FxHashMap<String, usize> {
     let mut counts: FxHashMap<String, usize> = FxHashMap::default();
     for text in texts {
         split(text, &mut |word| match counts.get_mut(word) {
