@@ -41,7 +41,7 @@ pub fn run(graph: &mut Graph) -> bool {
             (Op::Slice { start, limit, .. }, Some((scan, results))) if used.contains_key(&node.args[0]) => {
                 let k = holder(scan, start[0], limit[0]).expect("checked for every slice");
                 let shift = scan.range(k).start;
-                let from = match results[k] {
+                match results[k] {
                     Place::At(scan, start) => {
                         slice(&mut b, scan, start + start_of(&node) - shift, start + limit[0] - shift)
                     }
@@ -50,8 +50,7 @@ pub fn run(graph: &mut Graph) -> bool {
                         b.slice(flat, vec![start[0] - shift], vec![limit[0] - shift], vec![1])
                     }
                     Place::Nowhere => unreachable!("a result that is read is kept"),
-                };
-                from
+                }
             }
             _ => {
                 b.graph.nodes.push(Node { args, ..node });

@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_summary_knows_what_mattered() {
         let trial = |k: u64| {
-            let set = json!({ "lr": format!("{}", k as f64 / 100.0), "rule": if k % 2 == 0 { "A()" } else { "B()" } });
+            let set = json!({ "lr": format!("{}", k as f64 / 100.0), "rule": if k.is_multiple_of(2) { "A()" } else { "B()" } });
             json!({ "trial": k, "set": set, "state": "done", "objective": k as f64 / 10.0, "epochs": 3 })
         };
         let trials = of_summary(&json!({

@@ -122,11 +122,9 @@ fn moved(mark: Mark, outer: &[NodeId], id: NodeId) -> NodeId {
 fn move_value(value: &mut Value, mark: Mark, outer: &[NodeId]) {
     match value {
         Value::Tensor(t) => t.node = moved(mark, outer, t.node),
-        Value::List(items) | Value::Tuple(items) => {
-            // Values made before the body are shared, and hold nothing of it.
-            if items.iter().any(|v| holds(v, mark)) {
-                Rc::make_mut(items).iter_mut().for_each(|v| move_value(v, mark, outer));
-            }
+        // Values made before the body are shared, and hold nothing of it.
+        Value::List(items) | Value::Tuple(items) if items.iter().any(|v| holds(v, mark)) => {
+            Rc::make_mut(items).iter_mut().for_each(|v| move_value(v, mark, outer));
         }
         _ => {}
     }

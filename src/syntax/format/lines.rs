@@ -155,13 +155,19 @@ fn chain(nodes: &[Node], places: &[usize], level: Level, sliced: bool) -> Doc {
     let leads = matches!(level, Level::Pipe | Level::Or | Level::And);
     let newline = |at: &usize| nodes[*at].first().newline || nodes.get(at + 1).is_some_and(|n| n.first().newline);
     let broken = places.iter().any(newline);
+    // Stages of a broken pipe that the writer put on one line stay together.
+    let separator = |at: &usize| match (level, broken) {
+        (Level::Pipe, true) if newline(at) => hard(),
+        (Level::Pipe, true) => fill_line(),
+        _ => line(),
+    };
     let mut rest = vec![];
     for (k, at) in places.iter().enumerate() {
         let end = places.get(k + 1).copied().unwrap_or(nodes.len());
         let operand = expression(&nodes[at + 1..end], sliced);
         let parts = match leads {
-            true => [line(), node(&nodes[*at]), text(" "), operand],
-            false => [text(" "), node(&nodes[*at]), line(), operand],
+            true => [separator(at), node(&nodes[*at]), text(" "), operand],
+            false => [text(" "), node(&nodes[*at]), separator(at), operand],
         };
         rest.extend(parts);
     }
