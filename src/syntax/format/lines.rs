@@ -270,19 +270,20 @@ fn tok(token: &Tok) -> Doc {
     concat(out)
 }
 
-/// What stands before a closing bracket belongs to the inside.
-fn closing(close: &Tok) -> (Doc, Doc) {
-    let mut out = vec![text(close.text)];
-    out.extend(behind(&close.after));
-    (comments(&close.before, true), concat(out))
+/// The comments before a closing bracket, which belong to the inside; and what stands around the brackets' own document: the comment
+/// behind them does not break them.
+fn closing(close: &Tok) -> (Doc, impl Fn(Doc) -> Doc) {
+    let after = |whole: Doc| concat(std::iter::once(whole).chain(behind(&close.after)).collect());
+    (comments(&close.before, true), after)
 }
 
 /// All on a line; or the inside on a line of its own; or an element a line. A comma behind the last one asks for that, and so does
 /// a line end that the writer put between two.
 fn brackets(g: &Group) -> Doc {
-    let (dangling, close) = closing(&g.close);
+    let (dangling, with_comment) = closing(&g.close);
+    let close = text(g.close.text);
     if g.elements.is_empty() {
-        return group(concat(vec![tok(&g.open), indent(dangling), close]));
+        return with_comment(group(concat(vec![tok(&g.open), indent(dangling), close])));
     }
     let sliced = g.open.is("[");
     let newline = |e: &Element| e.nodes.first().is_some_and(|n| n.first().newline);
@@ -301,7 +302,7 @@ fn brackets(g: &Group) -> Doc {
     }
     let inside = group_broken(concat(inside), apart || asked);
     let open = concat(vec![tok(&g.open), indent(concat(vec![soft(), inside, dangling])), soft(), close]);
-    group_broken(open, apart || asked || opened)
+    with_comment(group_broken(open, apart || asked || opened))
 }
 
 fn is_plain_number(element: &Element) -> bool {
@@ -311,16 +312,17 @@ fn is_plain_number(element: &Element) -> bool {
 
 /// On one line, if the writer put it there and it fits.
 fn braces(block: &Block) -> Doc {
-    let (dangling, close) = closing(&block.close);
+    let (dangling, with_comment) = closing(&block.close);
+    let close = text(block.close.text);
     let stmts = &block.stmts;
     let Some(begins) = stmts.first() else {
-        return group(concat(vec![tok(&block.open), indent(dangling), close]));
+        return with_comment(group(concat(vec![tok(&block.open), indent(dangling), close])));
     };
     let apart = begins.first().newline || block.close.newline;
     let bare = |s: &Stmt| s.before.is_empty() && s.after.is_none();
     if apart || !stmts.iter().all(bare) || !stmts[1..].iter().all(|s| s.same_line) {
         let inside = indent(concat(vec![hard(), statements(stmts, false), dangling]));
-        return concat(vec![tok(&block.open), inside, hard(), close]);
+        return with_comment(concat(vec![tok(&block.open), inside, hard(), close]));
     }
     let mut inside = vec![line()];
     for (k, stmt) in stmts.iter().enumerate() {
@@ -328,5 +330,5 @@ fn braces(block: &Block) -> Doc {
         inside.push(statement(&stmt.nodes, false));
     }
     inside.push(dangling);
-    group(concat(vec![tok(&block.open), indent(concat(inside)), line(), close]))
+    with_comment(group(concat(vec![tok(&block.open), indent(concat(inside)), line(), close])))
 }
