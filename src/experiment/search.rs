@@ -26,8 +26,8 @@ pub enum Strategy {
 pub const BATCH: usize = 4;
 /// Trials of a Bayesian search that are spread over the space before it starts to model.
 const STARTUP: usize = 8;
-/// The share of earlier trials that count as good.
-const GOOD: f64 = 0.25;
+/// Of n earlier trials, `GOOD` times the root of n count as good: few, so that the search comes down to a place.
+const GOOD: f64 = 0.5;
 /// Draws from the model of the good ones, of which the best is taken.
 const CANDIDATES: usize = 24;
 
@@ -115,7 +115,7 @@ impl Draws {
 fn parzen(space: &[Dimension], tried: &[Tried], draws: &mut Draws) -> Vec<f64> {
     let mut known: Vec<&Tried> = tried.iter().filter(|t| t.value.is_some()).collect();
     known.sort_by(|a, b| a.value.unwrap_or(f64::NAN).total_cmp(&b.value.unwrap_or(f64::NAN)));
-    let count = ((known.len() as f64 * GOOD).ceil() as usize).min(25);
+    let count = ((known.len() as f64).sqrt() * GOOD).ceil() as usize;
     let (good, rest) = known.split_at(count);
     // Trials under way count as bad: the next one shall look elsewhere.
     let bad: Vec<&Tried> = rest.iter().copied().chain(tried.iter().filter(|t| t.value.is_none())).collect();

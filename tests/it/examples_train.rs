@@ -51,7 +51,7 @@ const ON_FILES: &[Small] = &[
     Small {
         name: "cifar_resnet",
         changes: &[
-            ("on cifar10(folder) |>", "on cifar10(folder) |> take(64, test = 16) |>"),
+            ("on cifar10(folder)", "on cifar10(folder) |> take(64, test = 16)"),
             ("batch = 64", "batch = 16"),
             ("warmup = 50", "warmup = 2"),
         ],

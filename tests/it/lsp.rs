@@ -161,7 +161,7 @@ fn an_editor_is_answered() {
     assert!(editor.hover("N, 28", 0).contains("N: int = 20"));
     assert!(editor.hover("batch", 0).contains("rows in a step"));
     let about = editor.hover("Dense(10)", 2);
-    assert!(about.contains("layer Dense(units: int") && about.contains("y = x w + b"), "{about}");
+    assert!(about.contains("layer Dense(") && about.contains("units: int") && about.contains("y = x w + b"), "{about}");
     assert!(editor.hover("Mlp(hidden)\n", 0).contains("A small net."));
     assert!(editor.hover("init = he", 0).contains("init: init = glorot_uniform"));
 
