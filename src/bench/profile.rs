@@ -2,6 +2,8 @@
 
 use super::step::Step;
 use crate::source::{SourceMap, Span};
+use crate::train::metrics::number;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Instructions of one kind and one place in the source.
@@ -27,6 +29,19 @@ impl Part {
 
     pub fn flops_per_second(&self) -> f64 {
         self.flops / self.time.as_secs_f64().max(1e-12)
+    }
+
+    /// As `optc bench --json` and the profiles of run folders have it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "source": self.place,
+            "count": self.count,
+            "seconds": number(self.time.as_secs_f64()),
+            "bytes": self.bytes,
+            "gb_per_s": number(self.bytes_per_second() / 1e9),
+            "gflop_per_s": (self.flops > 0.0).then(|| number(self.flops_per_second() / 1e9)),
+        })
     }
 }
 

@@ -229,16 +229,9 @@ impl Found {
 
     fn to_json(&self) -> Value {
         let part = |p: &Part| {
-            json!({
-                "name": p.name,
-                "source": p.place,
-                "count": p.count,
-                "seconds": number(p.time.as_secs_f64()),
-                "bytes": p.bytes,
-                "gb_per_s": number(p.bytes_per_second() / 1e9),
-                "of_bandwidth": number(p.bytes_per_second() / self.bandwidth.best()),
-                "gflop_per_s": (p.flops > 0.0).then(|| number(p.flops_per_second() / 1e9)),
-            })
+            let mut value = p.to_json();
+            value["of_bandwidth"] = json!(number(p.bytes_per_second() / self.bandwidth.best()));
+            value
         };
         let mut stages: Map<String, Value> = Map::new();
         for (name, time) in &self.stages {
