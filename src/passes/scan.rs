@@ -24,7 +24,12 @@ pub fn run(graph: &mut Graph) -> bool {
     }
     let used = used_results(graph);
     let old = std::mem::take(graph);
-    let mut new = Graph { nodes: Vec::with_capacity(old.nodes.len()), inputs: old.inputs, outputs: old.outputs };
+    let mut new = Graph {
+        nodes: Vec::with_capacity(old.nodes.len()),
+        inputs: old.inputs,
+        outputs: old.outputs,
+        ..Graph::default()
+    };
     let mut places: Vec<NodeId> = Vec::with_capacity(old.nodes.len());
     let mut loops: FxHashMap<NodeId, (Arc<Scan>, Vec<Place>)> = FxHashMap::default();
     let mut changed = false;
