@@ -23,6 +23,7 @@ use crate::source::{FileId, SourceMap};
 use crate::syntax::ast;
 use crate::syntax::{self, parse_expr};
 use crate::train::Engine;
+use crate::train::failed::run_once;
 use indexmap::IndexSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -462,10 +463,8 @@ fn failures(
     expectations: &[sema::Expectation],
     engine: &dyn Engine,
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
-    let mut results: Vec<Tensor> = graph.outputs.iter().map(|o| Tensor::zeros(graph.ty(o.node).clone())).collect();
-    let mut inputs: Vec<Tensor> = graph.inputs.iter().map(|i| Tensor::zeros(i.ty.clone())).collect();
-    let mut refs: Vec<&mut Tensor> = inputs.iter_mut().collect();
-    engine.compile(graph)?.run(&mut refs, &mut results);
+    let inputs: Vec<Tensor> = graph.inputs.iter().map(|i| Tensor::zeros(i.ty.clone())).collect();
+    let results = run_once(engine, graph, inputs)?;
     let failed = expectations.iter().filter(|e| results[e.holds].to_f64s() != [1.0]);
     Ok(failed
         .map(|e| {

@@ -76,6 +76,8 @@ pub const CODES: &[Entry] = codes! {
     "E0603" "a value is not finite",
     "E0604" "an expectation of a test does not hold",
     "E0605" "the run was interrupted",
+    "E0606" "an index is out of range",
+    "E0607" "a matrix has no decomposition",
     "E0901" "an internal error",
     "W0701" "a state is of no use",
     "W0702" "a hyper-parameter changes nothing",
