@@ -250,3 +250,86 @@ fn bounds_of(graph: &Graph, id: NodeId, all: &[Option<Bounds>], known: Known) ->
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{EngineKind, engine};
+    use crate::ir::InputKind;
+    use crate::ir::build::Builder;
+    use crate::ir::op::Hint;
+    use crate::ir::{ArgKind, Type};
+    use crate::train::state::result_tensors;
+
+    /// A table of five rows, and what makes the index out of an int input [3].
+    fn gathered(index: impl Fn(&mut Builder, NodeId) -> NodeId) -> Graph {
+        let mut graph = Graph::new();
+        let span = Span::default();
+        let table = graph.add_input("table", Type::new(DType::F32, [5, 2]), InputKind::Arg, span);
+        let given = graph.add_input("given", Type::new(DType::I32, [3]), InputKind::Arg, span);
+        let mut b = Builder::new(&mut graph, span);
+        let index = index(&mut b, given);
+        let rows = b.push(Op::Gather { axis: 0 }, &[table, index], Hint::default());
+        graph.add_output("rows", rows, OutputKind::Value);
+        graph
+    }
+
+    fn failed(graph: &Graph, given: &[f64]) -> Option<i64> {
+        let mut checked = graph.clone();
+        let checks = add(&mut checked, &|_| None);
+        assert!(!checks.is_empty());
+        let found = [EngineKind::Jit, EngineKind::Interp].map(|kind| {
+            let mut table = Tensor::zeros(Type::new(DType::F32, [5, 2]));
+            let mut given = Tensor::from_f64s(Type::new(DType::I32, [3]), given);
+            let mut results = result_tensors(&checked);
+            let mut executable = engine(kind, 1).compile(&checked).expect("compiles");
+            executable.run(&mut [&mut table, &mut given], &mut results);
+            first_failed(&results[1..], &checks).map(|f| f.index)
+        });
+        assert_eq!(found[0], found[1]);
+        found[0]
+    }
+
+    #[test]
+    fn an_index_out_of_range_is_seen() {
+        let graph = gathered(|_, index| index);
+        assert_eq!(failed(&graph, &[0.0, 4.0, 2.0]), None);
+        assert_eq!(failed(&graph, &[0.0, 5.0, 9.0]), Some(9));
+        assert_eq!(failed(&graph, &[-3.0, 4.0, -1.0]), Some(-3));
+        assert_eq!(failed(&graph, &[0.0, f64::from(i32::MAX), 1.0]), Some(i64::from(i32::MAX)));
+        assert_eq!(failed(&graph, &[0.0, f64::from(i32::MIN), 1.0]), Some(i64::from(i32::MIN)));
+    }
+
+    /// Nothing is added where the values do not matter.
+    #[test]
+    fn an_index_that_is_in_range_by_construction_is_not_looked_at() {
+        let count = |make: &dyn Fn(&mut Builder, NodeId) -> NodeId, known: Known| add(&mut gathered(make), known).len();
+        let none: Known = &|_| None;
+        let held = |b: &mut Builder, x: NodeId, top: f64| {
+            let (zero, last) = (b.full_like(0.0, x), b.full_like(top, x));
+            let x = b.binary(Binary::Max, x, zero);
+            b.binary(Binary::Min, x, last)
+        };
+        assert_eq!(count(&|b, x| held(b, x, 4.0), none), 0);
+        assert_eq!(count(&|b, x| held(b, x, 5.0), none), 1);
+        let rest = |b: &mut Builder, x: NodeId, n: f64| {
+            let n = b.full_like(n, x);
+            b.binary(Binary::Rem, x, n)
+        };
+        assert_eq!(count(&|b, x| rest(b, x, 5.0), none), 0);
+        assert_eq!(count(&|b, x| rest(b, x, 6.0), none), 1);
+        assert_eq!(count(&|b, _| b.iota(DType::I32, &[5, 2], 0), none), 0);
+        let largest = |b: &mut Builder, _: NodeId| {
+            let scores = b.full(0.0, DType::F32, &[3, 5]);
+            b.push(Op::ArgReduce { kind: ArgKind::Max, axis: 1 }, &[scores], Hint::default())
+        };
+        assert_eq!(count(&largest, none), 0);
+        assert_eq!(count(&|_, x| x, &|_| Some([0, 4])), 0);
+        let next = |b: &mut Builder, x: NodeId| {
+            let one = b.full_like(1.0, x);
+            b.add(x, one)
+        };
+        assert_eq!(count(&next, &|_| Some([0, 4])), 1);
+        assert_eq!(count(&next, &|_| Some([0, 3])), 0);
+    }
+}

@@ -67,7 +67,7 @@ fn matrix(engine: &dyn Engine, check: &Check, kind: Decomposition, scene: Option
         let last: [usize; 2] = shape.last_chunk().copied()?;
         let (number, why) = problem(kind, &tensor.to_f64s(), last)?;
         let of_many =
-            if shape.len() > 2 { format!(", number {number} of the stack {shape:?},") } else { String::new() };
+            if shape.len() > 2 { format!(", at place {number} of those in {},", tensor.ty()) } else { String::new() };
         Some((format!("the {} x {} matrix{of_many}", last[0], last[1]), why))
     });
     let name = kind.name();

@@ -6,7 +6,7 @@ use super::state::{State, has_bad};
 use super::watch::{Found, Scene, Values, word};
 use crate::diag::{Diagnostic, Label, error};
 use crate::ir::origin::{Origin, Part};
-use crate::ir::{Graph, Op};
+use crate::ir::{Binary, Graph, Op, Unary};
 use crate::runtime::Tensor;
 use crate::sema::program::{BufferInfo, Program, Role};
 use crate::source::Span;
@@ -158,30 +158,28 @@ pub fn whose(origin: &Origin) -> String {
     path + &tensor
 }
 
-/// `float[32, 10] from -3.1 to 12.5, with 2 NaN and 1 infinity`
+/// `float[32, 10], from -3.1 to 12.5; 2 of 320 NaN, 1 of 320 infinite`
 pub fn values(values: &Values) -> String {
-    let mut text = values.ty.to_string();
+    let ty = &values.ty;
+    let base = if ty.dtype.is_float() { "float" } else { "int" };
+    let sizes: Vec<String> = ty.shape.iter().map(usize::to_string).collect();
+    let mut text = if sizes.is_empty() { base.to_string() } else { format!("{base}[{}]", sizes.join(", ")) };
     match values.range {
         Some([low, high]) if low == high => text.push_str(&format!(", {}", show(low))),
         Some([low, high]) => text.push_str(&format!(", from {} to {}", show(low), show(high))),
         None => {}
     }
-    let mut bad = vec![];
-    if values.nans > 0 {
-        bad.push(format!("{} NaN", values.nans));
-    }
-    if values.infinities > 0 {
-        bad.push(format!("{} infinite", values.infinities));
-    }
-    if !bad.is_empty() {
-        let all = values.ty.elements();
-        text.push_str(&format!("; {} of {all}", bad.join(" and ")));
-    }
-    text
+    let all = ty.elements();
+    let counted = [(values.nans, "NaN"), (values.infinities, "infinite")];
+    let bad: Vec<String> =
+        counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} of {all} {what}")).collect();
+    if bad.is_empty() { text } else { format!("{text}; {}", bad.join(", ")) }
 }
 
 fn show(value: f64) -> String {
-    if value == 0.0 || (1e-3..1e5).contains(&value.abs()) {
+    if value == 0.0 {
+        "0".into()
+    } else if (1e-3..1e5).contains(&value.abs()) {
         let text = format!("{value:.4}");
         text.trim_end_matches('0').trim_end_matches('.').to_string()
     } else {
@@ -197,7 +195,6 @@ fn grows(found: &Found) -> bool {
 
 /// What usually helps against what happened.
 fn mend(found: &Found) -> Option<String> {
-    use crate::ir::{Binary, Unary};
     let backward = found.node.origin.part() == Part::Backward;
     let of = found.node.origin.derivative_of().unwrap_or_else(|| found.node.op.name());
     let text = match of {
