@@ -116,6 +116,8 @@ fn used_results(graph: &Graph) -> FxHashMap<NodeId, Vec<bool>> {
     for output in &graph.outputs {
         used.remove(&output.node);
     }
+    // A loop that nobody reads any more is left to dce.
+    used.retain(|_, results| results.contains(&true));
     used
 }
 

@@ -58,7 +58,7 @@ impl Replay<'_> {
                 _ => &mut *full,
             };
             if !self.layout.is_constant() {
-                std::mem::swap(&mut stage.batch, supply.next(&mut feed));
+                std::mem::swap(&mut stage.batch, supply.next(&mut feed)?);
             }
             state.set_clocks(done + 1);
             for (to, from) in before.iter_mut().zip(&state.slots) {

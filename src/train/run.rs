@@ -301,8 +301,14 @@ impl<'a> Trainer<'a> {
         let stage = if is_partial { self.partial.as_ref().expect("it ran") } else { &self.full };
         record.tables = stage.tables();
         record.extend(self.finish.reports(self.program, self.engine, &self.gathered, &self.state)?);
-        let test = self.evaluate(epoch)?;
+        let test = self.evaluate(epoch);
         self.log(&record)?;
+        let test = match test {
+            Err(Failure::Wrong(all)) if all.iter().any(|d| d.code == "E0411") => {
+                return Err(all.into_iter().next().map_or(Failure::Wrong(vec![]), |lost| self.lost(lost)));
+            }
+            other => other?,
+        };
         if let Some(test) = &test {
             self.log(test)?;
         }
@@ -326,6 +332,14 @@ impl<'a> Trainer<'a> {
         }
         let limit = self.options.max_time.filter(|limit| self.started.elapsed() > *limit)?;
         Some(stopped::out_of_time(&self.plan, self.state.step, limit))
+    }
+
+    /// The data can no longer be read: what was reached is saved.
+    fn lost(&mut self, lost: Diagnostic) -> Failure {
+        match self.save("last") {
+            Ok(()) => stopped::without_data(&self.plan, self.state.step, lost),
+            Err(problem) => Failure::Wrong(vec![lost, problem]),
+        }
     }
 
     fn interrupted(&self) -> bool {
@@ -377,12 +391,14 @@ impl<'a> Trainer<'a> {
         let constant = self.layout.is_constant();
         let until = self.options.max_time.map(|limit| self.started + limit);
         let interrupt = self.options.interrupt.clone();
+        let fresh = if constant && supply.bound { None } else { Some(supply.next(feed)) };
+        let fresh = fresh.transpose().map_err(|lost| self.lost(lost))?;
         self.state.set_clocks(first);
         let before = self.options.check_nan.then(|| self.state.slots.clone());
         let is_partial = self.rows_of(first) != self.full.rows;
         let stage = if is_partial { self.partial.as_mut().expect("prepared before") } else { &mut self.full };
-        if !(constant && supply.bound) {
-            std::mem::swap(&mut stage.batch, supply.next(feed));
+        if let Some(batch) = fresh {
+            std::mem::swap(&mut stage.batch, batch);
             supply.bound = true;
         }
         let rows = stage.rows;
@@ -418,10 +434,12 @@ impl<'a> Trainer<'a> {
             {
                 return false;
             }
-            step += 1;
             if !constant {
-                between.swap_batch(supply.next(feed));
+                // What went wrong is told when the next segment asks again.
+                let Ok(batch) = supply.next(feed) else { return false };
+                between.swap_batch(batch);
             }
+            step += 1;
             between.set_clocks(step);
             true
         });
@@ -529,6 +547,7 @@ impl<'a> Trainer<'a> {
             seed: self.plan.seed,
             batch: self.layout.batch,
             rows: self.layout.rows,
+            buffer: self.layout.buffer,
             sums: self.averages.to_bits(),
             columns: start::columns(self.program),
             tracker: self.tracker.clone(),
@@ -614,17 +633,22 @@ pub(super) struct Supply {
     next: usize,
     /// The stage holds a batch already.
     bound: bool,
+    /// Why no more batches come.
+    lost: Option<Diagnostic>,
 }
 
 impl Supply {
     /// The next batch; the caller swaps it for the one it has used.
-    pub fn next(&mut self, feed: &mut Feed) -> &mut Vec<Tensor> {
+    pub fn next(&mut self, feed: &mut Feed) -> Result<&mut Vec<Tensor>, Diagnostic> {
+        if let Some(lost) = &self.lost {
+            return Err(lost.clone());
+        }
         if self.block.as_ref().is_none_or(|b| b.filled == self.next) {
             let used = self.block.take();
-            self.block = Some(feed.next(used));
+            self.block = Some(feed.next(used).inspect_err(|lost| self.lost = Some(lost.clone()))?);
             self.next = 0;
         }
         self.next += 1;
-        &mut self.block.as_mut().expect("filled above").batches[self.next - 1]
+        Ok(&mut self.block.as_mut().expect("filled above").batches[self.next - 1])
     }
 }
