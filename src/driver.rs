@@ -210,7 +210,9 @@ impl Session {
         let shelf = self.shelf(&request);
         let mut checked = |s: &mut Session, runs: Result<Runs, Vec<Diagnostic>>| {
             let made = runs.and_then(|runs| s.first_programs(&modules, &runs, &request, &shelf));
-            made.map_err(|diags| found.extend(diags)).unwrap_or_default()
+            let mut made = made.map_err(|diags| found.extend(diags)).unwrap_or_default();
+            found.extend(made.iter_mut().flat_map(|program| std::mem::take(&mut program.warnings)));
+            made
         };
         for name in names {
             if modules.is_broken_train(&name) {
@@ -235,7 +237,7 @@ impl Session {
         found.extend(sema::resolve::resolve(&modules));
         // A rule that is wrong is not also unwise.
         if !found.iter().any(Diagnostic::is_error) {
-            found.extend(sema::lint::lint(&modules));
+            found.extend(sema::lint::lint(&modules, &self.sources));
         }
         let mut once: Vec<Diagnostic> = Vec::new();
         for diagnostic in found {
@@ -249,32 +251,23 @@ impl Session {
         (modules, once)
     }
 
-    /// The name of what the open file trains.
+    /// The name of what the open file trains: of its first comparison or sweep, else of its first training.
     pub fn subject(&mut self, request: &Request) -> Result<String, Vec<Diagnostic>> {
-        use ast::ItemKind::{Compare, Sweep, Train};
         if let Some(name) = &request.name {
             return Ok(name.clone());
         }
         let items = self.parse()?.items;
         let compared = items.iter().find_map(|item| match &item.kind {
-            Compare(e) | Sweep(e) => Some(e.train.name.clone()),
-            _ => None,
-        });
-        let trained = items.iter().find_map(|item| match &item.kind {
-            Train(t) => Some(t.name.name.clone()),
+            ast::ItemKind::Compare(e) | ast::ItemKind::Sweep(e) => Some(&e.train.name),
             _ => None,
         });
         // A file without either is told so when it is read whole.
-        Ok(compared.or(trained).unwrap_or_default())
+        Ok(compared.or_else(|| first_train(&items)).cloned().unwrap_or_default())
     }
 
     /// The name of the open file's first training.
     pub fn first_training(&mut self) -> Result<Option<String>, Vec<Diagnostic>> {
-        let items = self.parse()?.items;
-        Ok(items.iter().find_map(|item| match &item.kind {
-            ast::ItemKind::Train(t) => Some(t.name.name.clone()),
-            _ => None,
-        }))
+        Ok(first_train(&self.parse()?.items).cloned())
     }
 
     /// What the open file trains.
@@ -298,7 +291,10 @@ impl Session {
             for index in 0..seeds.unwrap_or(1) {
                 for fold in runs::folds(folds) {
                     let made = self.timed("elaborate", |_| maker.program(&variant.overrides, fold));
-                    let (program, pipeline) = made?;
+                    let (mut program, pipeline) = made?;
+                    if jobs.is_empty() {
+                        self.warnings.append(&mut program.warnings);
+                    }
                     let dataset = self.timed("data", |_| maker.data(&pipeline))?;
                     let seed = seeds.map(|_| program.settings.seed.wrapping_add(index));
                     jobs.push(Job { label: variant.label.clone(), seed, fold, program, dataset });
@@ -455,6 +451,13 @@ impl Session {
             _ => compiled.plan().print(compiled.fused()),
         })
     }
+}
+
+fn first_train(items: &[ast::Item]) -> Option<&String> {
+    items.iter().find_map(|item| match &item.kind {
+        ast::ItemKind::Train(t) => Some(&t.name.name),
+        _ => None,
+    })
 }
 
 /// The expectations that do not hold.

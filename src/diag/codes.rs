@@ -91,7 +91,8 @@ pub const CODES: &[Entry] = codes! {
     "W0706" "a value is never used",
     "W0707" "a parameter is of no use",
     "W0708" "a branch is never taken",
-    "W0709" "a loss of logits gets probabilities",
+    "W0709" "a value of one role where another is due",
+    "W0710" "nothing trains a parameter",
 };
 
 /// The entry of a code, in any case (`e0203`).

@@ -14,6 +14,7 @@ mod layout;
 mod lex;
 pub mod parse;
 pub mod print;
+mod slips;
 pub mod walk;
 
 pub use errors::is_reserved;

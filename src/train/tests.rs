@@ -160,6 +160,7 @@ fn program(rows: usize, batch: Option<usize>, epochs: usize) -> Program {
         sample: None,
         init,
         graphs: Box::new(Linear),
+        warnings: vec![],
     }
 }
 

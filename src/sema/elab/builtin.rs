@@ -2,9 +2,11 @@
 
 use super::apply::Argument;
 use super::dims::MAX_SIZE;
+use super::dims::axes_text;
+use super::expr::KNOWN_EARLY;
 use super::ops::Operand;
 use super::{Elab, Failed, R};
-use crate::diag::{error, suggest};
+use crate::diag::error;
 use crate::ir::op::{Decomposition, Hint};
 use crate::ir::{ArgKind, DType, InputKind, Op, ReduceKind};
 use crate::sema::builtins::Builtin;
@@ -50,7 +52,7 @@ impl Elab<'_> {
                         return Err(self.fail(
                             error("E0205", format!("'{}' has no argument '{}'", builtin.name(), name.name))
                                 .at(name.span, "unknown name")
-                                .maybe_help(suggest(&name.name, names.iter().copied()))
+                                .did_you_mean(name.span, &name.name, names.iter().copied())
                                 .note(format!("arguments: {}", names.join(", "))),
                         ));
                     }
@@ -114,7 +116,8 @@ impl Elab<'_> {
         };
         list.ok_or_else(|| {
             let found = self.type_text(&x.value);
-            self.fail(error("E0211", "expected integers known at compile time").at(x.span, format!("this is {found}")))
+            let d = error("E0211", "expected integers known at compile time").at(x.span, format!("this is {found}"));
+            self.fail(d.help(KNOWN_EARLY))
         })
     }
 
@@ -161,7 +164,7 @@ impl Elab<'_> {
             let axis = if i < 0 { i + rank as i64 } else { i };
             if axis < 0 || axis >= rank as i64 {
                 return Err(self.fail(
-                    error("E0213", format!("axis {i} of a tensor with {rank} axes"))
+                    error("E0213", format!("axis {i} of a tensor with {}", axes_text(rank)))
                         .at(at, format!("axes are 0..{rank}, or -{rank}..-1 from the end")),
                 ));
             }
@@ -407,7 +410,10 @@ impl Elab<'_> {
         let name = op.name();
         match self.graph.try_push(op, &nodes, Hint::default(), span) {
             Ok(node) => Ok(Value::Tensor(Tensor { node, ..args[0] })),
-            Err(reason) => Err(self.fail(error("E0203", format!("'{name}' does not fit: {reason}")).at(span, "here"))),
+            Err(reason) => {
+                let reason = self.in_users_types(&reason.to_string());
+                Err(self.fail(error("E0203", format!("'{name}' does not fit: {reason}")).at(span, "here")))
+            }
         }
     }
 
@@ -523,7 +529,7 @@ impl Elab<'_> {
         let perm: Vec<usize> = match self.optional(&mut t) {
             None if rank < 2 => {
                 return Err(self.fail(
-                    error("E0213", format!("a tensor with {rank} axes has none to swap")).at(at, "this tensor"),
+                    error("E0213", format!("a tensor with {} has none to swap", axes_text(rank))).at(at, "this tensor"),
                 ));
             }
             None => {

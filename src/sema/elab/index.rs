@@ -1,5 +1,6 @@
 //! `x[0]`, `x[1:3, .., new]`, and lists by position.
 
+use super::dims::axes_text;
 use super::ops::Operand;
 use super::{Elab, R};
 use crate::diag::error;
@@ -65,7 +66,7 @@ impl Elab<'_> {
         let named = items.iter().filter(|i| matches!(i, IndexItem::At(_) | IndexItem::Slice { .. })).count();
         if named > shape.len() {
             return Err(self.fail(
-                error("E0213", format!("{named} indices for a tensor with {} axes", shape.len()))
+                error("E0213", format!("{named} indices for a tensor with {}", axes_text(shape.len())))
                     .at(span, format!("its shape is {shape:?}")),
             ));
         }

@@ -158,8 +158,11 @@ impl Elab<'_> {
         let shape = self.shape_named(ty.dims.as_deref().unwrap_or(&[]))?;
         let init = self.expr(init)?;
         let path = Self::join(&self.frame().path.clone(), &decl.name.name);
-        let ty = Type::new(dtype, shape);
-        let node = self.param_node(&path, ty, init, span)?;
+        let role = ty.role.as_ref().map(|role| role.name.clone());
+        let node = self.param_node(&path, Type::new(dtype, shape), init, span)?;
+        if let Some(slot) = self.params.get_mut(&path) {
+            slot.role = role;
+        }
         self.define(&decl.name.name, Value::Tensor(Tensor::plain(node)));
         Ok(Value::Unit)
     }
@@ -196,7 +199,8 @@ impl Elab<'_> {
         let (made_at, layer) = self.frames.last().map_or((span, String::new()), |f| {
             (f.called_at, f.title.rsplit(' ').next().unwrap_or_default().to_string())
         });
-        self.params.insert(path.to_string(), ParamSlot { node, ty, init, span, made_at, layer });
+        let called_at = self.users_call().unwrap_or(span);
+        self.params.insert(path.to_string(), ParamSlot { node, ty, init, span, made_at, called_at, layer, role: None });
         Ok(node)
     }
 
