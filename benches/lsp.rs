@@ -67,7 +67,7 @@ fn measure(client: &mut Client, path: &Path) -> Row {
     let parsed = uri.parse().expect("a URI");
     let (mut check, mut changed, mut still) = (vec![], vec![], vec![]);
     for k in 0..RUNS {
-        check.push(milliseconds(|| drop(Analysis::new(&parsed, &text))));
+        check.push(milliseconds(|| drop(Analysis::new(&parsed, &text, &Default::default()))));
         let change = json!({ "textDocument": { "uri": uri, "version": k + 2 }, "contentChanges": [{ "text": text }] });
         client.tell("textDocument/didChange", change);
         changed.push(milliseconds(|| drop(client.ask("textDocument/hover", place.clone()))));

@@ -20,6 +20,7 @@ mod index;
 pub mod ops;
 mod optimizer;
 mod pass;
+pub mod probe;
 mod ranges;
 mod rule;
 mod sample;
@@ -43,7 +44,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use data::pipelines;
+pub use data::{COLUMN_FACTS, DATA_FACTS, pipelines};
 pub use expect::{Expectation, test_graph};
 pub use expr::unknown_name_help;
 pub use train::{BuildOptions, TrainSource, objective_name, program, program_recorded};
