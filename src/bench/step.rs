@@ -55,7 +55,7 @@ impl Step {
             let picked: Vec<u32> = (k * rows..(k + 1) * rows).map(|row| row as u32).collect();
             let mut batch: Vec<Tensor> = types.iter().map(|c| c.tensor(rows)).collect();
             for (column, tensor) in types.iter().zip(&mut batch) {
-                data.gather(false, &column.name, &picked, tensor);
+                data.gather(false, &column.name, &picked, tensor)?;
             }
             batches.push(batch);
         }
@@ -184,7 +184,7 @@ mod tests {
         step.run(1);
         let arena = program.buffers.iter().position(|b| b.ty.elements() == 7).expect("one arena");
         let mut gradient = Tensor::zeros(program.buffers[arena].ty.clone());
-        Noise.gather(false, "", &[0, 1, 2, 3, 4, 5, 6], &mut gradient);
+        Noise.gather(false, "", &[0, 1, 2, 3, 4, 5, 6], &mut gradient).unwrap();
         let graph = program.graphs.step(7).expect("a graph");
         let input = graph.inputs.iter().position(|i| i.kind == InputKind::Param).expect("the arena");
         for (theta, g) in step.inputs[input].f32s().iter().zip(gradient.f32s()) {

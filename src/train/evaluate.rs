@@ -23,7 +23,7 @@ pub struct Evaluation {
 impl Evaluation {
     pub fn new(program: &Program, engine: &dyn Engine, state: &State, batch: usize) -> Result<Evaluation, Failure> {
         let rows = program.schema.test_rows;
-        let layout = Layout { rows, batch: batch.min(rows), seed: 0, shuffle: false, varies: false };
+        let layout = Layout { rows, batch: batch.min(rows), seed: 0, shuffle: false, varies: false, buffer: None };
         let graph = program.graphs.eval(layout.batch)?;
         let columns = column_types(program, &graph, layout.batch)?;
         let full = Stage::new(program, &graph, engine, state, &columns, layout.batch)?;
@@ -57,7 +57,7 @@ impl Evaluation {
             let stage = partial.unwrap_or(&mut self.full);
             if !self.bound {
                 for (column, tensor) in self.columns.iter().zip(&mut stage.batch) {
-                    data.gather(true, &column.name, &order[from..from + rows], tensor);
+                    data.gather(true, &column.name, &order[from..from + rows], tensor)?;
                 }
             }
             stage.run(state);

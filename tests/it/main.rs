@@ -34,5 +34,6 @@ mod rules;
 mod run;
 mod scan;
 mod stdlib;
+mod streaming;
 mod support;
 mod training;
