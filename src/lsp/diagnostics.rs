@@ -1,13 +1,17 @@
 //! The compiler's diagnostics as an editor shows them.
 
 use super::analysis::Analysis;
-use super::text;
+use super::{library, text};
 use crate::diag::{Diagnostic, Severity};
 use crate::source::Span;
 use crate::syntax::ast::ItemKind;
 use lsp_types as lsp;
 
+/// None for the library's files, which nobody mends there.
 pub fn all(analysis: &Analysis) -> Vec<lsp::Diagnostic> {
+    if library::holds(&analysis.uri) {
+        return vec![];
+    }
     analysis.diagnostics.iter().map(|d| convert(analysis, d)).collect()
 }
 
