@@ -25,6 +25,8 @@ pub struct Analysis {
     pub diagnostics: Vec<Diagnostic>,
     pub record: Record,
     pub index: Index,
+    /// What else the editor has open.
+    pub unsaved: Arc<Unsaved>,
     /// The types inside definitions as their headers declare them, by item; made when somebody asks.
     generic: RefCell<HashMap<usize, Rc<Record>>>,
 }
@@ -69,8 +71,8 @@ impl Analysis {
         let sources = std::mem::take(&mut session.sources);
         drop(session);
         let record = Rc::try_unwrap(record).map(RefCell::into_inner).unwrap_or_default();
-        let generic = RefCell::default();
-        Analysis { sources, file, uri: uri.clone(), modules, diagnostics, record, index, generic }
+        let (unsaved, generic) = (unsaved.clone(), RefCell::default());
+        Analysis { sources, file, uri: uri.clone(), modules, diagnostics, record, index, unsaved, generic }
     }
 
     pub fn text(&self) -> &SourceFile {

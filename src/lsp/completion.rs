@@ -3,7 +3,7 @@
 use super::analysis::Analysis;
 use super::hover;
 use super::index::LocalKind;
-use super::{calls, members, text};
+use super::{calls, imports, members, text};
 use crate::data::{SOURCES, STEPS};
 use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
 use crate::sema::modules::{Global, ModuleId};
@@ -33,11 +33,12 @@ pub fn complete(analysis: &Analysis, byte: usize) -> Vec<lsp::CompletionItem> {
     let before = &analysis.text().text[..byte];
     let word = before.trim_end_matches(is_name_char).len();
     let line = before[..word].rsplit('\n').next().unwrap_or("");
-    if in_comment_or_string(line) {
+    let import = imports::under_way(&before[..word]);
+    if in_comment_or_string(line) && !import.is_some_and(|rest| rest.starts_with('"')) {
         return vec![];
     }
-    if let Some(rest) = line.strip_prefix("use ") {
-        return after_use(rest);
+    if let Some(rest) = import {
+        return imports::complete(analysis, rest);
     }
     if before[..word].ends_with('.') {
         let found = members::members(analysis, &before[..word]);
@@ -90,22 +91,8 @@ fn in_comment_or_string(line: &str) -> bool {
     string
 }
 
-fn item(label: impl Into<String>, kind: lsp::CompletionItemKind) -> lsp::CompletionItem {
+pub fn item(label: impl Into<String>, kind: lsp::CompletionItemKind) -> lsp::CompletionItem {
     lsp::CompletionItem { label: label.into(), kind: Some(kind), ..lsp::CompletionItem::default() }
-}
-
-/// `use lay`, `use layers.De`, `use layers.{Dense, fl`.
-fn after_use(rest: &str) -> Vec<lsp::CompletionItem> {
-    match rest.split_once('.') {
-        None => {
-            let module = |name| item(name, lsp::CompletionItemKind::MODULE);
-            stdlib::public_names().into_iter().map(module).collect()
-        }
-        Some((module, _)) => {
-            let all = library::files(module.trim()).flat_map(library::exports);
-            all.map(|(name, global)| definition(name, global)).collect()
-        }
-    }
 }
 
 /// Inside the list of `step(`.
@@ -125,7 +112,7 @@ fn kind(kind: DefKind) -> lsp::CompletionItemKind {
 }
 
 /// A definition of the library, with its documentation.
-fn definition(name: &str, global: Global) -> lsp::CompletionItem {
+pub fn definition(name: &str, global: Global) -> lsp::CompletionItem {
     let (Global::Def(id) | Global::Const(id)) = global;
     let ModuleId::Library(file) = id.module else { return item(name, lsp::CompletionItemKind::FUNCTION) };
     let known = library::item(file, id.item);

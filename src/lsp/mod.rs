@@ -6,7 +6,7 @@
 //!
 //! * [`server`]: requests, and when to check; [`workspace`]: the open texts and the files beside them
 //! * [`hover`] (with [`generic`] for definitions that nothing calls), [`navigate`] (definition, symbols), [`rename`] (and references),
-//!   [`completion`] (with [`members`]), [`signature`] (with [`calls`]), [`inlay`], [`diagnostics`], [`actions`]
+//!   [`completion`] (with [`members`] and [`imports`]), [`signature`] (with [`calls`]), [`inlay`], [`diagnostics`], [`actions`]
 //! * [`text`]: places in UTF-16 units, paths and URIs; [`library`]: the library's files, for an editor to open
 
 mod actions;
@@ -16,6 +16,7 @@ mod completion;
 mod diagnostics;
 mod generic;
 mod hover;
+mod imports;
 pub mod index;
 mod inlay;
 mod library;

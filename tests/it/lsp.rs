@@ -445,6 +445,13 @@ fn files_of_a_workspace_know_each_other() {
     params["context"] = json!({ "includeDeclaration": false });
     assert_eq!(editor.ask("textDocument/references", params).as_array().map(Vec::len), Some(3));
 
+    editor.change("use \"");
+    assert_eq!(editor.labels("\"", 1), ["nets.opt"]);
+    editor.change("use \"nets.opt\".{\n  ");
+    assert_eq!(editor.labels("{\n  ", 4), ["Net", "size"]);
+    editor.change(user);
+    assert_eq!(editor.diagnostics(), Vec::<Value>::new());
+
     // A change of one file is told in the other one.
     let changed = json!({ "uri": uri("nets.opt"), "version": 2 });
     let text = nets.replace("size = 3", "sice = 3");
