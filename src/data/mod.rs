@@ -164,7 +164,8 @@ pub fn open(pipeline: &Pipeline, context: &Context) -> Result<Dataset, Vec<Diagn
     Ok(Dataset { schema: table.schema(), table })
 }
 
-const SOURCES: &[&str] = &[
+/// What data can come from.
+pub const SOURCES: &[&str] = &[
     "cifar10",
     "csv",
     "idx",
@@ -181,7 +182,8 @@ const SOURCES: &[&str] = &[
     "text",
 ];
 
-const STEPS: &[&str] = &[
+/// What can be done to it on the way.
+pub const STEPS: &[&str] = &[
     "split",
     "fold",
     "shuffle",

@@ -21,6 +21,7 @@ mod index;
 pub mod ops;
 mod optimizer;
 mod pass;
+pub mod probe;
 mod ranges;
 mod rule;
 mod sample;
@@ -46,7 +47,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use data::pipelines;
+pub use data::{COLUMN_FACTS, DATA_FACTS, pipelines};
 pub use expect::{Expectation, test_graph};
 pub use expr::mend_name;
 pub use settings::objective_name;
