@@ -28,6 +28,7 @@ pub struct Args {
     /// What `float` means
     #[arg(long, value_enum, default_value = "f32")]
     float: args::Float,
+    /// What computes it
     #[arg(long, value_enum, default_value = "jit")]
     engine: args::Engine,
     /// One object on stdout

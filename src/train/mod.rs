@@ -8,6 +8,7 @@
 //! * [`evaluate`]: the test part; [`pass`]: reports that need all rows of a pass
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
+//! * [`watch`]: a graph run again with every value watched; [`nan`]: what is said of the first that is not finite
 //! * `sample`: text that a trained model writes
 //! * [`run`]: the loop itself
 //!
@@ -24,6 +25,7 @@ pub mod metrics;
 pub mod nan;
 pub mod npy;
 pub mod pass;
+mod replay;
 pub mod run;
 mod sample;
 pub mod shuffle;
@@ -34,6 +36,7 @@ pub mod state;
 mod stopped;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 use crate::data::{self, Dataset, Turn, Vocabulary};
 use crate::diag::Diagnostic;

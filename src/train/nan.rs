@@ -1,18 +1,19 @@
-//! `--check-nan`: which value is the first that is not finite, and which line of the program made it.
+//! Values that are not finite: which one was the first, which operation of which line made it, and from what.
 
 use super::Engine;
 use super::stage::Stage;
 use super::state::{State, first_not_finite};
-use crate::diag::{Diagnostic, error};
-use crate::ir::build::Builder;
-use crate::ir::{Graph, NodeId, OutputKind, ReduceKind, Unary};
+use super::watch::{Found, Scene, Values, word};
+use crate::diag::{Diagnostic, Label, error};
+use crate::ir::origin::{Origin, Part};
+use crate::ir::{Graph, Op};
 use crate::runtime::Tensor;
 use crate::sema::program::Program;
 use crate::source::Span;
 
 /// A tensor of the state that holds NaN or an infinity.
 pub struct Bad {
-    path: String,
+    pub path: String,
     /// Row-major place in the tensor.
     element: usize,
     span: Option<Span>,
@@ -30,56 +31,161 @@ pub fn find(program: &Program, state: &State) -> Option<Bad> {
     })
 }
 
-/// What a step read: the state's slots from before it, and the stage that holds its batch.
-pub struct Before<'a> {
-    pub graph: &'a Graph,
-    pub stage: &'a Stage,
-    pub slots: Vec<Tensor>,
-}
-
-/// Repeats the step with every value watched, and points at the first operation whose result is not finite.
-pub fn explain(engine: &dyn Engine, before: Before, bad: &Bad, step: usize) -> Diagnostic {
-    let graph = before.graph;
-    let title = format!("'{}' is no longer finite after step {step}", bad.path);
-    let mut diagnostic = error("E0603", title);
-    match first_bad_node(engine, before) {
-        Some(id) => {
-            let node = graph.node(id);
-            let text = format!("this gives the first NaN or infinity ({} of {})", node.op.name(), node.ty);
-            diagnostic = diagnostic.at(node.span, text);
-            if let Some(span) = bad.span {
-                diagnostic = diagnostic.at(span, "ends up here");
-            }
-        }
-        None => {
-            if let Some(span) = bad.span {
-                diagnostic = diagnostic.at(span, "this tensor");
-            }
-        }
-    }
-    diagnostic.note(format!("its element {} (row-major) is the first one found", bad.element))
-}
-
-/// The earliest node of which an element is not finite, while all its operands are finite.
-fn first_bad_node(engine: &dyn Engine, before: Before) -> Option<NodeId> {
-    let Before { graph, stage, mut slots } = before;
-    let mut probe = graph.clone();
-    probe.outputs.clear();
-    let mut watched = Vec::new();
-    for id in graph.ids().filter(|id| graph.dtype(*id).is_float()) {
-        let mut builder = Builder::new(&mut probe, graph.node(id).span);
-        let finite = builder.unary(Unary::IsFinite, id);
-        let count = builder.convert(finite, crate::ir::DType::I32);
-        let axes: Vec<usize> = (0..graph.shape(id).len()).collect();
-        let all = builder.reduce(ReduceKind::Min, count, &axes);
-        probe.add_output(format!("%{}", id.index()), all, OutputKind::Value);
-        watched.push(id);
-    }
-    let mut results = super::state::result_tensors(&probe);
+/// What a step read, to be run again: the state's slots from before it, and the stage that holds its batch.
+pub fn scene(graph: Graph, stage: &Stage, mut slots: Vec<Tensor>) -> Scene {
     let mut batch = stage.batch.clone();
-    let mut inputs = stage.bind(&mut slots, &mut batch);
-    engine.compile(&probe).ok()?.run(&mut inputs, &mut results);
-    let finite = |id: &NodeId| watched.iter().position(|w| w == id).is_none_or(|at| results[at].i32s()[0] != 0);
-    let first = watched.iter().find(|id| !finite(id) && graph.node(**id).args.iter().all(finite));
-    first.copied()
+    let inputs = stage.bind(&mut slots, &mut batch).into_iter().map(|tensor| tensor.clone()).collect();
+    Scene { graph, inputs }
+}
+
+/// The report of `--check-nan`: a step left a parameter or a state that is not finite.
+pub fn explain(engine: &dyn Engine, scene: &Scene, bad: &Bad, step: usize) -> Diagnostic {
+    let title = format!("'{}' is no longer finite after step {step}", bad.path);
+    let mut diagnostic = match scene.first_bad(engine) {
+        Ok(Some(found)) => {
+            let told = tell(error("E0603", title), &found);
+            match bad.span {
+                Some(span) if told.labels.iter().all(|l| l.span != span) => told.at(span, "ends up here"),
+                _ => told,
+            }
+        }
+        _ => {
+            let plain = error("E0603", title);
+            match bad.span {
+                Some(span) => plain.at(span, "this tensor"),
+                None => plain,
+            }
+        }
+    };
+    diagnostic.notes.push(format!("element {} of '{}' (row-major) is the first bad one there", bad.element, bad.path));
+    diagnostic
+}
+
+/// Adds where the first bad value came from: the line, the part of the step, the layer, the values that went in and came out.
+pub fn tell(mut diagnostic: Diagnostic, found: &Found) -> Diagnostic {
+    let node = &found.node;
+    let kind = if found.result.nans > 0 { "NaN" } else { "infinity" };
+    let what = word(&node.op);
+    let label = match (&found.input, node.origin.derivative_of()) {
+        (Some(_), _) => format!("the first {kind} is in {what}"),
+        (None, Some(of)) => format!("the derivative of '{of}' gives the first {kind}"),
+        (None, None) => format!("{what} gives the first {kind}"),
+    };
+    place(&mut diagnostic, node.span, label, &node.origin);
+    let mut notes = vec![];
+    notes.push(match &found.input {
+        Some(name) => format!("before any computation: '{name}' holds it already"),
+        None => format!("in {}", situation(found)),
+    });
+    for (number, operand) in found.operands.iter().enumerate() {
+        let which = match found.operands.len() {
+            1 => "operand".to_string(),
+            _ => format!("operand {}", number + 1),
+        };
+        notes.push(format!("{which}: {}", values(operand)));
+    }
+    notes.push(format!("result: {}", values(&found.result)));
+    notes.append(&mut diagnostic.notes);
+    diagnostic.notes = notes;
+    if diagnostic.help.is_none() {
+        diagnostic.help = mend(found);
+    }
+    diagnostic
+}
+
+/// Labels a place at run time as diagnostics of the checker do: the user's line first, the library's behind it, then the calls.
+pub fn place(diagnostic: &mut Diagnostic, span: Span, text: String, origin: &Origin) {
+    let mut calls = origin.calls().filter(|call| !call.at.file.is_library() && call.at != Span::default());
+    if !span.file.is_library() {
+        diagnostic.labels.insert(0, Label { span, text });
+    } else if let Some(call) = calls.next() {
+        diagnostic.labels.insert(0, Label { span: call.at, text: format!("in this call of {}", call.title) });
+        diagnostic.labels.insert(1, Label { span, text });
+    } else {
+        diagnostic.labels.insert(0, Label { span, text });
+        return;
+    }
+    const MOST: usize = 3;
+    for call in calls.take(MOST) {
+        if diagnostic.labels.iter().all(|label| label.span != call.at) {
+            diagnostic.labels.push(Label { span: call.at, text: format!("{} is called here", call.title) });
+        }
+    }
+}
+
+/// `the backward pass, in the derivative of 'log', in layer 'net.fc'`
+fn situation(found: &Found) -> String {
+    let origin = &found.node.origin;
+    let mut text = origin.part().to_string();
+    if let Some(of) = origin.derivative_of() {
+        text.push_str(&format!(": what is differentiated is '{of}'"));
+    }
+    text.push_str(&whose(origin));
+    for turn in &found.turns {
+        text.push_str(&format!(", in step {turn} of the scan"));
+    }
+    text
+}
+
+/// `, in 'net.fc'`: the layer or rule, and the parameter that it is about.
+pub fn whose(origin: &Origin) -> String {
+    let path = origin.path().map_or(String::new(), |path| format!(", in '{path}'"));
+    let tensor = origin.tensor().map_or(String::new(), |path| format!(", for the parameter '{path}'"));
+    path + &tensor
+}
+
+/// `float[32, 10] from -3.1 to 12.5, with 2 NaN and 1 infinity`
+pub fn values(values: &Values) -> String {
+    let mut text = values.ty.to_string();
+    match values.range {
+        Some([low, high]) if low == high => text.push_str(&format!(", {}", show(low))),
+        Some([low, high]) => text.push_str(&format!(", from {} to {}", show(low), show(high))),
+        None => {}
+    }
+    let mut bad = vec![];
+    if values.nans > 0 {
+        bad.push(format!("{} NaN", values.nans));
+    }
+    if values.infinities > 0 {
+        bad.push(format!("{} infinite", values.infinities));
+    }
+    if !bad.is_empty() {
+        let all = values.ty.elements();
+        text.push_str(&format!("; {} of {all}", bad.join(" and ")));
+    }
+    text
+}
+
+fn show(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e5).contains(&value.abs()) {
+        let text = format!("{value:.4}");
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+/// What usually helps against what happened.
+fn mend(found: &Found) -> Option<String> {
+    use crate::ir::{Binary, Unary};
+    let backward = found.node.origin.part() == Part::Backward;
+    let of = found.node.origin.derivative_of().unwrap_or_else(|| found.node.op.name());
+    let text = match of {
+        "log" => "keep the operand away from zero: `log(maximum(x, 1e-12))`",
+        "log1p" => "keep the operand above -1",
+        "sqrt" | "rsqrt" if backward => "its derivative at 0 is infinite: `sqrt(x + 1e-12)`",
+        "sqrt" | "rsqrt" => "keep the operand above zero: `sqrt(maximum(x, 1e-12))`",
+        "pow" => "keep the base away from zero: `maximum(x, 1e-12)`",
+        "exp" | "expm1" => "subtract the greatest value first, or bound the operand: `exp(minimum(x, 80))`",
+        "input" => return None,
+        _ => match found.node.op {
+            Op::Binary(Binary::Div) => "add a small number to the divisor, or choose another value where it is zero",
+            Op::Unary(Unary::Log | Unary::Sqrt | Unary::Rsqrt) => "keep the operand away from zero",
+            _ if found.result.nans == 0 => {
+                "the values grow without bound: a smaller learning rate, clipped gradients (`clip_by_global_norm`), or normalization"
+            }
+            _ => return None,
+        },
+    };
+    Some(text.to_string())
 }

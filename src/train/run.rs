@@ -3,6 +3,8 @@
 //! Steps are made in segments: runs of steps of one compiled stage with nothing else to do between them. Segments end at
 //! the end of an epoch, at checkpoints, and where a snapshot of the state is due.
 
+mod reason;
+
 use super::batches::{Block, ColumnType, Feed, Gatherer, Layout};
 use super::checkpoint::{self, Progress, Want};
 use super::control::{self, Tracker};
@@ -15,7 +17,7 @@ use super::stage::{Stage, column_types};
 use super::start::{self, Start};
 use super::state::{State, result_tensors, unbound};
 use super::stopped;
-use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan};
+use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan, replay};
 use crate::diag::Diagnostic;
 use crate::ir::InputKind;
 use crate::report;
@@ -96,6 +98,7 @@ struct Trainer<'a> {
     /// The newest two, the older one first.
     snapshots: VecDeque<Snapshot>,
     snapshot_every: usize,
+    most_snapshots: usize,
     evaluation: Option<Evaluation>,
     sampler: Option<Sampler>,
     started: Instant,
@@ -159,6 +162,7 @@ impl<'a> Trainer<'a> {
             None => None,
         };
         let bytes: usize = program.buffers.iter().map(|b| b.ty.bytes()).sum();
+        let (snapshot_every, most_snapshots) = reason::snapshots(bytes);
         let mut trainer = Trainer {
             program,
             engine,
@@ -177,7 +181,8 @@ impl<'a> Trainer<'a> {
             best: None,
             folder,
             snapshots: VecDeque::new(),
-            snapshot_every: snapshot_distance(bytes),
+            snapshot_every,
+            most_snapshots,
             evaluation: None,
             sampler,
             started,
@@ -433,7 +438,7 @@ impl<'a> Trainer<'a> {
         });
         self.state.step = step;
         if diverged {
-            return Err(self.diverged());
+            return Err(self.diverged(before));
         }
         if let Some(before) = before {
             self.check_nan(before)?;
@@ -571,57 +576,6 @@ impl<'a> Trainer<'a> {
         Ok(checkpoint::save_values(&path, named)?)
     }
 
-    /// Keeps a copy of the state from time to time, so that there is something to save when the loss becomes NaN.
-    fn snapshot_if_due(&mut self) {
-        let due = self.snapshots.back().is_none_or(|s| self.state.step >= s.step + self.snapshot_every);
-        if self.folder.is_none() || self.snapshot_every == usize::MAX || !due {
-            return;
-        }
-        let mut values = match self.snapshots.len() {
-            2 => self.snapshots.pop_front().expect("there are two").values,
-            _ => self.state.buffers().to_vec(),
-        };
-        for (to, from) in values.iter_mut().zip(self.state.buffers()) {
-            super::state::copy(from, to);
-        }
-        let (step, progress, gathered) = (self.state.step, self.progress(), self.gathered.clone());
-        self.snapshots.push_back(Snapshot { step, progress, values, gathered });
-    }
-
-    /// Saves the newest state that is known to give a finite loss, and says what happened.
-    fn diverged(&mut self) -> Failure {
-        let step = self.state.step;
-        let mut diagnostic =
-            stopped::diverged(self.program, step, step.div_ceil(self.plan.steps_per_epoch), &self.last_losses);
-        match self.save_last_good(step) {
-            Ok(Some(note)) => diagnostic = diagnostic.note(note),
-            Ok(None) => {}
-            Err(problem) => diagnostic = diagnostic.note(problem.title),
-        }
-        Failure::Training(Box::new(diagnostic))
-    }
-
-    fn save_last_good(&mut self, bad_step: usize) -> Result<Option<String>, Diagnostic> {
-        let Some(folder) = &mut self.folder else { return Ok(None) };
-        folder.flush()?;
-        // A snapshot taken right before the bad step already holds what made its loss bad.
-        let good = self.snapshots.iter().rev().find(|s| s.step + 1 < bad_step);
-        let Some(good) = good else { return Ok(None) };
-        let path = folder.checkpoint("last-good");
-        checkpoint::save(&path, &self.program.buffers, &good.values, &good.progress, &good.gathered.tensors())?;
-        Ok(Some(format!("the state after step {} is in '{}'", good.step, path.display())))
-    }
-
-    /// Looks for values that are not finite after a step, and for the operation that made the first one.
-    fn check_nan(&mut self, before: Vec<Tensor>) -> Result<(), Failure> {
-        let Some(bad) = nan::find(self.program, &self.state) else { return Ok(()) };
-        let is_partial = self.rows_of(self.state.step) != self.full.rows;
-        let stage = if is_partial { self.partial.as_ref().expect("it ran") } else { &self.full };
-        let graph = self.program.graphs.step(stage.rows)?;
-        let before = nan::Before { graph: &graph, stage, slots: before };
-        Err(Failure::Training(Box::new(nan::explain(self.engine, before, &bad, self.state.step))))
-    }
-
     /// Writes what the run's page needs beside the log. Nothing here may hide how the run itself ended.
     fn report(&mut self, ended: &Result<Summary, Failure>) {
         let Some(folder) = self.options.out.clone() else { return };
@@ -664,7 +618,7 @@ impl<'a> Trainer<'a> {
 
 /// Batches for a stage, taken out of blocks one after another.
 #[derive(Default)]
-struct Supply {
+pub(super) struct Supply {
     block: Option<Block>,
     next: usize,
     /// The stage holds a batch already.
@@ -675,7 +629,7 @@ struct Supply {
 
 impl Supply {
     /// The next batch; the caller swaps it for the one it has used.
-    fn next(&mut self, feed: &mut Feed) -> Result<&mut Vec<Tensor>, Diagnostic> {
+    pub fn next(&mut self, feed: &mut Feed) -> Result<&mut Vec<Tensor>, Diagnostic> {
         if let Some(lost) = &self.lost {
             return Err(lost.clone());
         }
@@ -687,9 +641,4 @@ impl Supply {
         self.next += 1;
         Ok(&mut self.block.as_mut().expect("filled above").batches[self.next - 1])
     }
-}
-
-/// Steps between two snapshots: copies shall cost less than a hundredth of the steps, and no large memory.
-fn snapshot_distance(bytes: usize) -> usize {
-    if bytes > 64 << 20 { usize::MAX } else { (bytes / 4096).clamp(25, 100) }
 }

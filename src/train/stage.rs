@@ -95,6 +95,11 @@ impl Stage {
         }
     }
 
+    /// Whether a loss of the last run is not finite.
+    pub fn is_diverged(&self) -> bool {
+        self.observed.iter().enumerate().any(|(index, o)| o.is_loss && !self.value(index).is_finite())
+    }
+
     /// The graph's inputs, in order, out of a state's slots and a batch.
     pub fn bind<'t>(&self, slots: &'t mut [Tensor], batch: &'t mut [Tensor]) -> Vec<&'t mut Tensor> {
         bind(&self.inputs, slots, batch)

@@ -141,6 +141,7 @@ pub fn copy(from: &Tensor, to: &mut Tensor) {
 pub fn first_not_finite(buffers: &[BufferInfo], tensors: &[Tensor]) -> Option<(usize, usize)> {
     for (index, (buffer, tensor)) in buffers.iter().zip(tensors).enumerate() {
         let bad = match buffer.ty.dtype {
+            DType::F32 if !has_bad_f32(tensor.f32s()) => None,
             DType::F32 => tensor.f32s().iter().position(|v| !v.is_finite()),
             DType::F64 => tensor.f64s().iter().position(|v| !v.is_finite()),
             DType::I32 | DType::Bool => None,
@@ -150,6 +151,12 @@ pub fn first_not_finite(buffers: &[BufferInfo], tensors: &[Tensor]) -> Option<(u
         }
     }
     None
+}
+
+/// Whether an exponent is that of NaN and infinities. Without a way out in the middle, this is a loop over vectors.
+fn has_bad_f32(values: &[f32]) -> bool {
+    const EXPONENT: u32 = 0x7f80_0000;
+    values.iter().fold(0, |greatest: u32, v| greatest.max(v.to_bits() & EXPONENT)) == EXPONENT
 }
 
 /// A tensor for each output that is not an update, in the graph's order.
