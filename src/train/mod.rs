@@ -8,7 +8,7 @@
 //! * [`evaluate`]: the test part; [`pass`]: reports that need all rows of a pass
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
-//! * `sample`: text that a trained model writes
+//! * `sample`: text that a trained model writes; `schedules`: the curve of the learning rate
 //! * [`run`]: the loop itself
 //!
 //! Results depend on the program, its data and the seed, never on time or on the number of threads: a run that is
@@ -26,6 +26,7 @@ pub mod npy;
 pub mod pass;
 pub mod run;
 mod sample;
+mod schedules;
 pub mod shuffle;
 pub mod stage;
 mod start;
@@ -75,6 +76,11 @@ pub trait Rows: Sync {
     fn vocabulary(&self, _column: &str) -> Option<Arc<Vocabulary>> {
         None
     }
+
+    /// The names of a column's classes; none where they are numbers.
+    fn class_names(&self, _column: &str) -> Vec<String> {
+        vec![]
+    }
 }
 
 impl Rows for Dataset {
@@ -93,6 +99,10 @@ impl Rows for Dataset {
 
     fn vocabulary(&self, column: &str) -> Option<Arc<Vocabulary>> {
         Dataset::vocabulary(self, column).cloned()
+    }
+
+    fn class_names(&self, column: &str) -> Vec<String> {
+        Dataset::class_names(self, column).to_vec()
     }
 }
 
@@ -145,6 +155,8 @@ pub struct Summary {
     pub compile: Duration,
     /// In the loop, without compilation; steps made in it (fewer than `steps` after a resume).
     pub training: Duration,
+    /// In the loop, before the run was resumed; nothing if it was killed there.
+    pub earlier: Duration,
     pub steps_run: usize,
     /// Why the run ended before its last epoch, though nothing went wrong.
     pub stopped: Option<String>,
@@ -206,6 +218,8 @@ pub struct Plan {
     /// Steps of the whole run, and those already done by the run that this one resumes.
     pub steps: usize,
     pub done: usize,
+    /// The time that those took.
+    pub earlier: Duration,
     pub out: Option<PathBuf>,
     /// What the user should know about the start: damaged checkpoints, tensors that were not loaded.
     pub remarks: Vec<String>,
