@@ -54,12 +54,15 @@ fn pullback(graph: &mut Graph, seeds: &[(NodeId, NodeId)], wrt: &[NodeId]) -> Re
         cotangents[output.index()].push(*seed);
     }
     let mut found: Vec<Option<NodeId>> = vec![None; last.index() + 1];
+    let outside = graph.origin.clone();
     for index in (0..=last.index()).rev() {
         let parts = std::mem::take(&mut cotangents[index]);
         if !active[index] || parts.is_empty() {
             continue;
         }
         let id = NodeId(index as u32);
+        let primal = graph.node(id);
+        graph.origin = primal.origin.derivative(primal.op.name());
         let mut builder = Builder { span: graph.node(id).span, graph };
         let cotangent = accumulate::sum(&mut builder, &parts);
         found[index] = Some(cotangent);
@@ -77,12 +80,26 @@ fn pullback(graph: &mut Graph, seeds: &[(NodeId, NodeId)], wrt: &[NodeId]) -> Re
             }
         }
     }
+    graph.origin = outside;
     Ok(wrt.iter().map(|id| found.get(id.index()).copied().flatten()).collect())
 }
 
 /// Whether a derivative of `output` by any of `wrt` can differ from zero.
 pub fn depends(graph: &Graph, output: NodeId, wrt: &[NodeId]) -> bool {
     active_nodes(graph, output, wrt)[output.index()]
+}
+
+/// For each node up to `output`: whether a derivative of `output` by it can differ from zero.
+pub fn reached(graph: &Graph, output: NodeId) -> Vec<bool> {
+    let mut reached = vec![false; output.index() + 1];
+    reached[output.index()] = true;
+    for index in (0..reached.len()).rev() {
+        let node = &graph.nodes[index];
+        if reached[index] {
+            node.args.iter().filter(|a| carries(node, graph, **a)).for_each(|a| reached[a.index()] = true);
+        }
+    }
+    reached
 }
 
 /// Whether each node up to `output` depends differentiably on `wrt`.

@@ -49,7 +49,7 @@ pub fn run(runner: &Runner<'_>, name: &str, jobs: &[Job]) -> Result<(), Failure>
         match ended {
             Ok(summary) => Ok(End::Done(Box::new(summary))),
             // The other variants may do better.
-            Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603") => {
+            Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603" | "E0607") => {
                 told.failed(index, label, &why.title);
                 Ok(End::Diverged(why))
             }

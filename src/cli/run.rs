@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// The program: its `train`, `compare` or `sweep` is run
     pub file: PathBuf,
     #[command(flatten)]
     shape: args::Shape,
@@ -28,6 +29,7 @@ pub struct Args {
     /// Threads to use (default: all)
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// What runs the program
     #[arg(long, value_enum, default_value = "jit")]
     pub engine: args::Engine,
     /// Stop after this many steps

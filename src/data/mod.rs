@@ -13,14 +13,17 @@
 //! | choosing rows (`split`, `shuffle`, `take`, `balance`) | [`mod@split`], [`rows`] |
 //! | changing values (`standardize`, `one_hot`, `log`, …) | [`transform`], [`scale`], [`impute`] |
 //! | time series | [`series`] |
+//! | values that stay in a file until a batch wants them | [`disk`] |
 //!
 //! Columns keep their compact form in memory (an image is bytes); [`Dataset::gather`] converts a batch to the element
-//! type of the run. Problems are diagnostics `E0401` to `E0409`; see `docs/data.md`.
+//! type of the run. Problems are diagnostics `E0401` to `E0414`; see `docs/data.md`.
 
 mod args;
 mod arrays;
 mod columns;
 mod csv;
+mod disk;
+mod element;
 mod files;
 mod idx;
 mod images;
@@ -44,8 +47,9 @@ pub mod zip;
 #[cfg(test)]
 mod tests;
 
-use crate::diag::{Diagnostic, error, suggest};
+use crate::diag::{Diagnostic, error};
 use crate::runtime::Tensor;
+use crate::source::Span;
 use random::Random;
 pub use shelf::Shelf;
 use spec::{Call, Pipeline, Schema};
@@ -105,17 +109,27 @@ impl Dataset {
 
     /// Copies rows of one column (an index into the schema's columns) into a tensor, converted to its element type.
     ///
-    /// Allocates nothing. The same rows give the same bits on every platform.
+    /// The same rows give the same bits on every platform. Fails only if a file can no longer be read.
     ///
     /// # Panics
     /// If `out` does not hold `rows.len()` values of the column, or a row is not below [`Dataset::rows`].
-    pub fn gather(&self, split: Split, column: usize, rows: &[u32], out: &mut Tensor) {
-        self.table.gather(split, column, rows, None, out);
+    pub fn gather(&self, split: Split, column: usize, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic> {
+        self.table.gather(split, column, rows, None, out)
     }
 
     /// As [`Dataset::gather`] for train rows, as they are drawn in an epoch.
-    pub fn draw(&self, turn: Turn, column: usize, rows: &[u32], out: &mut Tensor) {
-        self.table.gather(Split::Train, column, rows, Some(turn), out);
+    pub fn draw(&self, turn: Turn, column: usize, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic> {
+        self.table.gather(Split::Train, column, rows, Some(turn), out)
+    }
+
+    /// Announces that the next batches take these train rows, in some order: what is in files is read in one go.
+    pub fn warm(&self, rows: &[u32]) -> Result<(), Diagnostic> {
+        self.table.warm(rows)
+    }
+
+    /// Rows of the buffer from which the order of an epoch is drawn, where it is not drawn from all rows.
+    pub fn buffer(&self) -> Option<usize> {
+        self.table.buffer
     }
 
     /// Whether the same row may differ from epoch to epoch.
@@ -150,7 +164,8 @@ pub fn open(pipeline: &Pipeline, context: &Context) -> Result<Dataset, Vec<Diagn
     Ok(Dataset { schema: table.schema(), table })
 }
 
-const SOURCES: &[&str] = &[
+/// What data can come from.
+pub const SOURCES: &[&str] = &[
     "cifar10",
     "csv",
     "idx",
@@ -167,7 +182,8 @@ const SOURCES: &[&str] = &[
     "text",
 ];
 
-const STEPS: &[&str] = &[
+/// What can be done to it on the way.
+pub const STEPS: &[&str] = &[
     "split",
     "fold",
     "shuffle",
@@ -208,8 +224,8 @@ fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, 
         "images" => images::load(source, context, read)?,
         "idx" => idx::load(source, context, read)?,
         "mnist" => idx::mnist(source, context, read)?,
-        "npy" => npy::npy(source, context)?,
-        "npz" => npy::npz(source, context)?,
+        "npy" => npy::npy(source, context, read)?,
+        "npz" => npy::npz(source, context, read)?,
         "csv" => csv::load(source, context)?,
         "synthetic.digits" => synthetic::digits(source, read)?,
         "synthetic.moons" => synthetic::moons(source, read)?,
@@ -218,7 +234,11 @@ fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, 
         "synthetic.tokens" => synthetic::tokens(source, read)?,
         "synthetic.text" => text::synthetic(source)?,
         "text" => text::load(source, context)?,
-        name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),
+        name => {
+            return Err(vec![
+                unknown("data source", name, SOURCES, named_at(source)).at(source.span, "not a data source"),
+            ]);
+        }
     };
     if table.train.is_empty() {
         return Err(vec![
@@ -246,14 +266,24 @@ fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, 
             "augment" => images::augment::augment(step, &mut table)?,
             "mixup" => images::augment::mixup(step, &mut table)?,
             "tokenize" => text::tokenize(step, &mut table)?,
-            name => return Err(vec![unknown("data step", name, STEPS).at(step.span, "not a data step")]),
+            name => {
+                return Err(vec![unknown("data step", name, STEPS, named_at(step)).at(step.span, "not a data step")]);
+            }
         }
     }
     Ok(table)
 }
 
-/// `E0407` for a name that does not exist, with the nearest one, or all of them.
-fn unknown(what: &str, name: &str, known: &[&str]) -> Diagnostic {
-    let help = suggest(name, known.iter().copied()).unwrap_or_else(|| format!("there are: {}", known.join(", ")));
-    error("E0407", format!("unknown {what} '{name}'")).help(help)
+/// `E0407` for a name that does not exist, with the nearest one, or all of them. `at` is where the name stands.
+fn unknown(what: &str, name: &str, known: &[&str], at: Span) -> Diagnostic {
+    error("E0407", format!("unknown {what} '{name}'")).help(format!("there are: {}", known.join(", "))).did_you_mean(
+        at,
+        name,
+        known.iter().copied(),
+    )
+}
+
+/// A call begins with its name.
+fn named_at(call: &Call) -> Span {
+    Span { end: call.span.start + call.name.len() as u32, ..call.span }
 }

@@ -66,6 +66,10 @@ pub const CODES: &[Entry] = codes! {
     "E0408" "a label or an integer is out of range",
     "E0409" "there is no data",
     "E0410" "an index is larger than what it indexes",
+    "E0411" "a file was lost while it was read",
+    "E0412" "there is no room for a temporary file",
+    "E0413" "a file cannot be read row by row",
+    "E0414" "this build does not read parquet",
     "E0501" "a checkpoint belongs to another model",
     "E0502" "a file of weights cannot be read",
     "E0503" "the run's folder cannot be written",
@@ -76,6 +80,8 @@ pub const CODES: &[Entry] = codes! {
     "E0603" "a value is not finite",
     "E0604" "an expectation of a test does not hold",
     "E0605" "the run was interrupted",
+    "E0606" "an index is out of range",
+    "E0607" "a matrix has no decomposition",
     "E0901" "an internal error",
     "W0701" "a state is of no use",
     "W0702" "a hyper-parameter changes nothing",
@@ -85,7 +91,8 @@ pub const CODES: &[Entry] = codes! {
     "W0706" "a value is never used",
     "W0707" "a parameter is of no use",
     "W0708" "a branch is never taken",
-    "W0709" "a loss of logits gets probabilities",
+    "W0709" "a value of one role where another is due",
+    "W0710" "nothing trains a parameter",
 };
 
 /// The entry of a code, in any case (`e0203`).

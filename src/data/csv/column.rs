@@ -4,7 +4,7 @@ use super::super::args::{Args, Fallible, bad, describe};
 use super::super::spec::{Arg, Value};
 use super::super::table::{Stored, Values};
 use super::{Format, Missing, OPTIONS};
-use crate::diag::{error, suggest};
+use crate::diag::{error, nearest, suggest};
 use crate::source::Span;
 use indexmap::IndexMap;
 use std::path::Path;
@@ -91,7 +91,8 @@ impl ColumnSpec {
                 .help(format!(
                     "write {name} = \"a\" (a number), {name} = [\"a\", \"b\"] (a vector), {name} = except([\"a\"]) (all others), {name} = label(\"a\") (classes) or {name} = text(\"a\") (text, for tokenize)"
                 ));
-            return Err(vec![diagnostic.maybe_help(suggest(name, OPTIONS.iter().copied()))]);
+            let at = arg.named_at.unwrap_or(arg.span);
+            return Err(vec![diagnostic.did_you_mean(at, name, OPTIONS.iter().copied())]);
         };
         Ok(ColumnSpec { name: name.into(), span: arg.span, kind, fields, classes })
     }
@@ -129,16 +130,18 @@ impl ColumnSpec {
                 })
             }
             (Field::Name(name), Some(header)) => header.iter().position(|h| h == name).ok_or_else(|| {
-                // A misspelt option looks like a column.
-                let option = suggest(&self.name, OPTIONS.iter().copied());
-                vec![
-                    error("E0404", format!("there is no column \"{name}\" in '{}'", path.display()))
-                        .at(self.span, "not in the header")
-                        .note(format!("header: {}", shorten(&header.join(", "))))
-                        .maybe_help(
-                            suggest(name, header.iter().map(String::as_str)).filter(|_| name.len() > 1).or(option),
-                        ),
-                ]
+                let d = error("E0404", format!("there is no column \"{name}\" in '{}'", path.display()))
+                    .at(self.span, "not in the header")
+                    .note(format!("header: {}", shorten(&header.join(", "))));
+                let near = nearest(name, header.iter().map(String::as_str)).filter(|_| name.len() > 1);
+                vec![match near {
+                    Some(near) if self.kind == Kind::Scalar => {
+                        d.help(format!("did you mean '{near}'?")).edit(self.span, format!("\"{near}\""))
+                    }
+                    Some(near) => d.help(format!("did you mean '{near}'?")),
+                    // A misspelt option looks like a column.
+                    None => d.maybe_help(suggest(&self.name, OPTIONS.iter().copied())),
+                }]
             }),
             (Field::Name(name), None) => Err(vec![
                 error("E0404", format!("\"{name}\" is a name, but the file has no header"))

@@ -5,6 +5,7 @@ mod hostile;
 mod images;
 mod reference;
 mod steps;
+mod streamed;
 mod synthetic;
 mod tables;
 mod text;
@@ -28,6 +29,7 @@ pub fn call(name: &str, args: &[(&str, Value)]) -> Call {
         name: (!name.is_empty()).then(|| name.to_string()),
         value: value.clone(),
         span: span(100 + i),
+        named_at: None,
     });
     Call { name: name.into(), args: args.collect(), span: span(1) }
 }
@@ -120,7 +122,7 @@ pub fn gather(data: &Dataset, split: Split, name: &str, dtype: DType) -> Tensor 
     let mut shape = vec![rows.len()];
     shape.extend(&data.schema().columns[index].shape);
     let mut out = Tensor::zeros(Type::new(dtype, shape));
-    data.gather(split, index, &rows, &mut out);
+    data.gather(split, index, &rows, &mut out).unwrap();
     out
 }
 
