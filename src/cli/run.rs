@@ -2,9 +2,10 @@
 
 use super::runs::{self, Beside, RUNS};
 use super::{DONE, Status, USAGE, WRONG, args, compare, experiment, output, progress, table};
+use crate::diag::error;
 use crate::driver::{self, Experiment, Job, Request, Session};
 use crate::experiment::lr_range::{self, Range};
-use crate::experiment::sweep::{Setup, Sweep};
+use crate::experiment::sweep::{Setup, State, Sweep};
 use crate::ir::DType;
 use crate::report;
 use crate::sema::program::Objective;
@@ -272,6 +273,11 @@ impl Runner<'_> {
             }
         })?;
         experiment::swept(sweep, &trials, &self.out, &self.args.file, self.args.json);
+        if trials.iter().all(|trial| trial.state == State::Diverged) {
+            let what = error("E0601", format!("training diverged in all {} trials", trials.len()));
+            let what = what.help("search smaller learning rates, or clip the gradients");
+            return Err(Failure::Training(Box::new(what)).into());
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::train::batches::Gatherer;
 use crate::train::checkpoint::{self, Want};
 use crate::train::stage::{Stage, column_types};
 use crate::train::state::State;
-use crate::train::{Engine, Failure, Rows, TrainOptions, is_rate, layout, load};
+use crate::train::{Engine, Failure, Rows, TrainOptions, failed, is_rate, layout, load};
 use std::sync::atomic::Ordering;
 
 /// Of the loss that is smoothed, the part that stays from step to step.
@@ -96,6 +96,13 @@ pub fn run(
         state.step = step;
         state.set_clocks(step);
         stage.run(&mut state);
+        if let Some(failed) = stage.failed() {
+            match failed::failure(&failed, failed::explain(engine, &failed, None, &format!(" in step {step}"))) {
+                // A rate that is too large may leave a matrix without a decomposition: that is an end like others.
+                Failure::Training(_) if points.len() > 1 => break,
+                failure => return Err(failure),
+            }
+        }
         let loss = stage.value(0);
         mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
         weight = SMOOTHING * weight + (1.0 - SMOOTHING);

@@ -9,6 +9,10 @@ use super::thin::thin;
 const POINTS: usize = 1000;
 /// Points of all curves of one chart: with many runs, each has fewer.
 const POINTS_OF_CHART: usize = 12_000;
+/// Points of all curves of the page: with hundreds of them (a rule that observes each tensor), each has fewer.
+const POINTS_OF_PAGE: usize = 100_000;
+/// However many curves there are.
+const LEAST_POINTS: usize = 60;
 
 /// The curves of one logged value.
 #[derive(Clone, Debug)]
@@ -38,7 +42,9 @@ pub fn curves(runs: &[Run], places: Option<&[f64]>) -> Vec<Curves> {
 
 fn one(name: &str, observed: bool, runs: &[Run], colours: &Colours) -> Curves {
     let has_test = runs.iter().any(|r| r.find("test", name).is_some());
-    let most = (POINTS_OF_CHART / runs.len().max(1)).clamp(60, POINTS);
+    let all: usize = runs.iter().map(|r| r.series.len()).sum();
+    let share = (POINTS_OF_CHART / runs.len().max(1)).min(POINTS_OF_PAGE / all.max(1));
+    let most = share.clamp(LEAST_POINTS, POINTS);
     let mut lines = vec![];
     for (index, run) in runs.iter().enumerate() {
         if let Some(points) = hyper(run, name, runs) {
@@ -200,6 +206,21 @@ mod tests {
             ("B()", 1, false),
         ];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_page_of_many_long_curves_stays_small() {
+        let mut long = run("a", 1.0);
+        long.series = (0..500)
+            .map(|k| Series {
+                name: format!("norm/{k}"),
+                split: "train".into(),
+                points: (0..50_000).map(|step| (f64::from(step), f64::from(step % 97))).collect(),
+            })
+            .collect();
+        let all = curves(&[long], None);
+        let points: usize = all.iter().flat_map(|c| &c.chart.lines).map(|l| l.points.len()).sum();
+        assert!(all.len() == 500 && points < 150_000, "{points}");
     }
 
     #[test]

@@ -226,6 +226,18 @@ fn a_new_sweep_does_not_go_on_with_an_old_ones_trials() {
 }
 
 #[test]
+fn a_sweep_whose_trials_all_diverge_says_so() {
+    let text = program("sweep moons over lr in [1e37, 1e38] by grid() minimizing test.loss");
+    let folder = Folder::new("wild", &text.replace("with AdamW(lr)", "with SGD(lr)"));
+    let out = folder.command(&["--out", "w", "--quiet"]).output().expect("the binary runs");
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(3), "{told}");
+    assert!(told.contains("diverged in all 2 trials"), "{told}");
+    let printed = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(!printed.contains("best:") && folder.0.join("w/report.html").exists(), "{printed}");
+}
+
+#[test]
 fn folds_cover_every_row_once() {
     let csv: String = (0..23).map(|k| format!("{k},{}\n", 3 * k)).collect();
     let text = r#"

@@ -8,7 +8,7 @@ use ndarray::{Array2, Array3, ShapeBuilder};
 use ndarray_npy::WriteNpyExt;
 
 fn stream(mut source: Call, value: bool) -> Call {
-    let arg = Arg { name: Some("stream".into()), value: Value::Bool(value), span: span(190) };
+    let arg = Arg { name: Some("stream".into()), value: Value::Bool(value), span: span(190), named_at: None };
     source.args.push(arg);
     source
 }

@@ -265,7 +265,10 @@
       this.overlay.replaceChildren();
       if (!at) return this.leave();
       const value = this.x.at((at.x - LEFT) / (WIDTH - LEFT - RIGHT));
-      const near = this.shown.map((s) => ({ s, k: nearest(s.points, value) })).filter((n) => n.k >= 0);
+      // A curve says nothing far from where it ends.
+      const far = (n) => Math.abs(this.x.place(n.s.points[n.k][0]) - this.x.place(value)) > 0.04;
+      const over = (n) => value < n.s.points[0][0] || value > n.s.points[n.s.points.length - 1][0];
+      const near = this.shown.map((s) => ({ s, k: nearest(s.points, value) })).filter((n) => n.k >= 0 && !(far(n) && over(n)));
       if (near.length === 0) return this.leave();
       const gap = (n) => Math.abs(n.s.points[n.k][0] - value);
       const x = near.reduce((a, b) => (gap(b) < gap(a) ? b : a));
