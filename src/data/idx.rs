@@ -169,14 +169,8 @@ fn read_one(job: &Job, options: Options, mode: Mode, stays: bool) -> Fallible<Ar
         };
         return arrays::on_disk(Disk::new(region, encoding, width), shape, &place, job.span, mode);
     }
-    let array = |values| Array {
-        shape: shape.clone(),
-        values,
-        is_float,
-        range: None,
-        place: place.clone(),
-        span: job.span,
-    };
+    let array =
+        |values| Array { shape: shape.clone(), values, is_float, range: None, place: place.clone(), span: job.span };
     if mode == Mode::Shapes && is_float {
         return Ok(array(Values::Unread));
     }

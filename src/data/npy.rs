@@ -119,9 +119,11 @@ impl Source<'_> {
             return Ok(None);
         };
         let mut first = vec![0; self.bytes.min(MOST_HEADER as u64) as usize];
-        read_at(file, &mut first, *at)
-            .map_err(|reason| vec![error("E0401", format!("'{}' cannot be read", self.place)).at(self.span, reason.to_string())])?;
-        let layout = npy_format::layout(&first, self.bytes).map_err(|problem| wrong(problem, &self.place, self.span))?;
+        read_at(file, &mut first, *at).map_err(|reason| {
+            vec![error("E0401", format!("'{}' cannot be read", self.place)).at(self.span, reason.to_string())]
+        })?;
+        let layout =
+            npy_format::layout(&first, self.bytes).map_err(|problem| wrong(problem, &self.place, self.span))?;
         if layout.fortran {
             let why = "its columns lie one after the other";
             options.stream.refuse(&self.place, why, "save numpy.ascontiguousarray(x)")?;

@@ -51,7 +51,8 @@ pub fn balance(call: &Call, table: &mut Table) -> Fallible<()> {
     let stored = &table.columns[label.index];
     let mut classes: Vec<Vec<u32>> = vec![vec![]; stored.column.classes.unwrap_or(0)];
     for row in &table.train {
-        if let Some(rows) = usize::try_from(stored.label(*row as usize)?).ok().and_then(|class| classes.get_mut(class)) {
+        if let Some(rows) = usize::try_from(stored.label(*row as usize)?).ok().and_then(|class| classes.get_mut(class))
+        {
             rows.push(*row);
         }
     }

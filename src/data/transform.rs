@@ -94,11 +94,7 @@ impl TrainRows<'_> {
 }
 
 /// Applies `(v - shift) / factor` with statistics of the train rows; nothing to do when only shapes are read.
-fn rescale(
-    table: &mut Table,
-    column: usize,
-    statistics: impl Fn(f64, &TrainRows) -> Fallible<Affine>,
-) -> Fallible<()> {
+fn rescale(table: &mut Table, column: usize, statistics: impl Fn(f64, &TrainRows) -> Fallible<Affine>) -> Fallible<()> {
     let stored = &mut table.columns[column];
     if matches!(stored.values, Values::Unread) {
         return Ok(());

@@ -117,7 +117,9 @@ pub fn layout(program: &Program, data: &dyn Rows, seed: u64) -> Result<Layout, F
                 error("E0303", format!("a batch of {batch} is larger than the {rows} rows of the training part"));
             Err(what.help(format!("use 'batch = {rows}' or less")).into())
         }
-        Some(batch) => Ok(Layout { rows, batch: batch.max(1), seed, shuffle, varies, buffer: buffer.filter(|_| shuffle) }),
+        Some(batch) => {
+            Ok(Layout { rows, batch: batch.max(1), seed, shuffle, varies, buffer: buffer.filter(|_| shuffle) })
+        }
     }
 }
 

@@ -67,7 +67,14 @@ fn chains() -> Vec<Vec<Call>> {
         vec![random.clone()],
         vec![random.clone(), scale.clone()],
         vec![random.clone(), scale.clone(), unit.clone()],
-        vec![call("shuffle", &[("seed", Value::Int(5))]), random, clip, on("log", "x"), scale.clone(), on("flatten", "x")],
+        vec![
+            call("shuffle", &[("seed", Value::Int(5))]),
+            random,
+            clip,
+            on("log", "x"),
+            scale.clone(),
+            on("flatten", "x"),
+        ],
         vec![split.clone(), on("log1p", "x"), unit, window.clone(), scale],
         vec![split, window, on("flatten", "x"), call("take", &[("", Value::Int(30))])],
     ]
