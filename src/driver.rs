@@ -23,8 +23,10 @@ use crate::source::{FileId, SourceMap};
 use crate::syntax::ast;
 use crate::syntax::{self, parse_expr};
 use crate::train::Engine;
+use crate::train::failed::run_once;
 use indexmap::IndexSet;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -113,8 +115,29 @@ pub struct Session {
     pub tables: Vec<(String, Vec<Vec<String>>)>,
     /// Where the types of the file's expressions are written down while it is checked, if they are.
     pub record: Option<sema::record::Shared>,
+    /// What is read in place of these files.
+    pub unsaved: Arc<Unsaved>,
     main: Option<FileId>,
     folder: Option<PathBuf>,
+}
+
+/// Texts by path: an editor's, which may differ from what is on disk.
+pub type Unsaved = HashMap<PathBuf, Arc<str>>;
+
+/// The path of a file that another one names, which stands in `folder`.
+pub fn beside(folder: &Path, name: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    for part in folder.join(name).components() {
+        match part {
+            Component::CurDir => {}
+            // A file is the same whichever way it is reached.
+            Component::ParentDir if matches!(path.components().next_back(), Some(Component::Normal(_))) => {
+                path.pop();
+            }
+            part => path.push(part),
+        }
+    }
+    path
 }
 
 impl Session {
@@ -192,8 +215,19 @@ impl Session {
             None => self.sources.add("expression", ""),
         };
         let folder = self.folder.clone().unwrap_or_default();
-        let read = move |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string());
+        let unsaved = self.unsaved.clone();
+        let read = move |name: &str| {
+            if let Some(text) = unsaved.get(&beside(&folder, name)) {
+                return Ok(text.to_string());
+            }
+            std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string())
+        };
         self.timed("load", |s| sema::load(&mut s.sources, main, open_library, &read))
+    }
+
+    /// What could be read of the open file and its modules, and what is wrong with their texts.
+    pub fn read_all(&mut self) -> (Arc<Modules>, Vec<Diagnostic>) {
+        self.load_all(false)
     }
 
     /// All diagnostics of the open file, up to [`MOST_DIAGNOSTICS`].
@@ -209,7 +243,9 @@ impl Session {
         let shelf = self.shelf(&request);
         let mut checked = |s: &mut Session, runs: Result<Runs, Vec<Diagnostic>>| {
             let made = runs.and_then(|runs| s.first_programs(&modules, &runs, &request, &shelf));
-            made.map_err(|diags| found.extend(diags)).unwrap_or_default()
+            let mut made = made.map_err(|diags| found.extend(diags)).unwrap_or_default();
+            found.extend(made.iter_mut().flat_map(|program| std::mem::take(&mut program.warnings)));
+            made
         };
         for name in names {
             if modules.is_broken_train(&name) {
@@ -230,11 +266,18 @@ impl Session {
             let runs = Runs::of_experiment(&modules, &self.sources, item);
             checked(self, runs);
         }
+        for test in modules.tests() {
+            let made =
+                self.timed("elaborate", |s| sema::test_graph(&modules, &s.sources, test, DType::F64, s.record.clone()));
+            if let (Err(problems), false) = (made, modules.is_broken(test.body.span)) {
+                found.extend(problems);
+            }
+        }
         // After the programs, which say more about the same mistakes.
         found.extend(sema::resolve::resolve(&modules));
         // A rule that is wrong is not also unwise.
         if !found.iter().any(Diagnostic::is_error) {
-            found.extend(sema::lint::lint(&modules));
+            found.extend(sema::lint::lint(&modules, &self.sources));
         }
         let mut once: Vec<Diagnostic> = Vec::new();
         for diagnostic in found {
@@ -248,32 +291,23 @@ impl Session {
         (modules, once)
     }
 
-    /// The name of what the open file trains.
+    /// The name of what the open file trains: of its first comparison or sweep, else of its first training.
     pub fn subject(&mut self, request: &Request) -> Result<String, Vec<Diagnostic>> {
-        use ast::ItemKind::{Compare, Sweep, Train};
         if let Some(name) = &request.name {
             return Ok(name.clone());
         }
         let items = self.parse()?.items;
         let compared = items.iter().find_map(|item| match &item.kind {
-            Compare(e) | Sweep(e) => Some(e.train.name.clone()),
-            _ => None,
-        });
-        let trained = items.iter().find_map(|item| match &item.kind {
-            Train(t) => Some(t.name.name.clone()),
+            ast::ItemKind::Compare(e) | ast::ItemKind::Sweep(e) => Some(&e.train.name),
             _ => None,
         });
         // A file without either is told so when it is read whole.
-        Ok(compared.or(trained).unwrap_or_default())
+        Ok(compared.or_else(|| first_train(&items)).cloned().unwrap_or_default())
     }
 
     /// The name of the open file's first training.
     pub fn first_training(&mut self) -> Result<Option<String>, Vec<Diagnostic>> {
-        let items = self.parse()?.items;
-        Ok(items.iter().find_map(|item| match &item.kind {
-            ast::ItemKind::Train(t) => Some(t.name.name.clone()),
-            _ => None,
-        }))
+        Ok(first_train(&self.parse()?.items).cloned())
     }
 
     /// What the open file trains.
@@ -297,7 +331,10 @@ impl Session {
             for index in 0..seeds.unwrap_or(1) {
                 for fold in runs::folds(folds) {
                     let made = self.timed("elaborate", |_| maker.program(&variant.overrides, fold));
-                    let (program, pipeline) = made?;
+                    let (mut program, pipeline) = made?;
+                    if jobs.is_empty() {
+                        self.warnings.append(&mut program.warnings);
+                    }
                     let dataset = self.timed("data", |_| maker.data(&pipeline))?;
                     let seed = seeds.map(|_| program.settings.seed.wrapping_add(index));
                     jobs.push(Job { label: variant.label.clone(), seed, fold, program, dataset });
@@ -415,7 +452,7 @@ impl Session {
     ) -> Result<Vec<(String, Vec<Diagnostic>)>, Vec<Diagnostic>> {
         let modules = self.load(true)?;
         let run = |test: &ast::Test| {
-            let found = sema::test_graph(&modules, &self.sources, test, float)
+            let found = sema::test_graph(&modules, &self.sources, test, float, None)
                 .and_then(|(graph, expectations)| failures(&graph, &expectations, engine).map_err(|d| vec![d]));
             (test.name.clone(), found.unwrap_or_else(|problems| problems))
         };
@@ -456,16 +493,21 @@ impl Session {
     }
 }
 
+fn first_train(items: &[ast::Item]) -> Option<&String> {
+    items.iter().find_map(|item| match &item.kind {
+        ast::ItemKind::Train(t) => Some(&t.name.name),
+        _ => None,
+    })
+}
+
 /// The expectations that do not hold.
 fn failures(
     graph: &Graph,
     expectations: &[sema::Expectation],
     engine: &dyn Engine,
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
-    let mut results: Vec<Tensor> = graph.outputs.iter().map(|o| Tensor::zeros(graph.ty(o.node).clone())).collect();
-    let mut inputs: Vec<Tensor> = graph.inputs.iter().map(|i| Tensor::zeros(i.ty.clone())).collect();
-    let mut refs: Vec<&mut Tensor> = inputs.iter_mut().collect();
-    engine.compile(graph)?.run(&mut refs, &mut results);
+    let inputs: Vec<Tensor> = graph.inputs.iter().map(|i| Tensor::zeros(i.ty.clone())).collect();
+    let results = run_once(engine, graph, inputs)?;
     let failed = expectations.iter().filter(|e| results[e.holds].to_f64s() != [1.0]);
     Ok(failed
         .map(|e| {

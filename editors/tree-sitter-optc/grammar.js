@@ -45,12 +45,13 @@ module.exports = grammar({
         field("kind", choice("fn", "init", "layer", "model", "loss", "metric", "schedule", "transform", "optimizer")),
         field("name", $.identifier),
         choice(seq(field("hypers", $.parameters), field("inputs", $.inputs)), field("inputs", $.inputs)),
-        optional(seq(choice("->", "→"), field("result", $.type))),
+        optional(seq(choice("->", "→"), field("result", $.type), optional($.role))),
         choice(seq("=", field("value", $._expression)), field("body", $.block)),
       ),
     parameters: ($) => seq("(", commaSep($.parameter), ")"),
     inputs: ($) => seq("(", commaSep($.parameter), ")"),
-    parameter: ($) => seq(field("name", $._name), optional($._type_note), optional(seq("=", field("default", $._expression)))),
+    parameter: ($) =>
+      seq(field("name", $._name), optional(seq($._type_note, optional($.role))), optional(seq("=", field("default", $._expression)))),
 
     data_item: ($) => seq("data", field("name", $.identifier), "=", field("value", $._expression)),
 
@@ -91,6 +92,8 @@ module.exports = grammar({
 
     _type_note: ($) => seq(":", field("type", $.type)),
     type: ($) => prec.right(seq($._name, optional($.dims))),
+    // What a parameter, an input or a result is for.
+    role: ($) => seq("role", field("name", $.identifier)),
     dims: ($) => seq("[", commaSep(choice($.rest, $._expression)), "]"),
     rest: () => "..",
 
@@ -117,7 +120,13 @@ module.exports = grammar({
     let_statement: ($) =>
       seq("let", choice(field("name", $.identifier), $.let_names), optional($._type_note), "=", field("value", $._expression)),
     let_names: ($) => seq("(", commaSep1(field("name", $.identifier)), ")"),
-    param_statement: ($) => seq("param", $._declaration),
+    param_statement: ($) =>
+      seq(
+        "param",
+        field("name", $.identifier),
+        optional(seq($._type_note, optional($.role))),
+        optional(seq("=", field("value", $._expression))),
+      ),
     state_statement: ($) => seq(optional("all"), "state", $._declaration),
     _declaration: ($) => seq(field("name", $.identifier), optional($._type_note), optional(seq("=", field("value", $._expression)))),
     eval_statement: ($) => seq("eval", field("target", $.identifier), "=", field("value", $._expression)),

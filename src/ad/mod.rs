@@ -89,6 +89,19 @@ pub fn depends(graph: &Graph, output: NodeId, wrt: &[NodeId]) -> bool {
     active_nodes(graph, output, wrt)[output.index()]
 }
 
+/// For each node up to `output`: whether a derivative of `output` by it can differ from zero.
+pub fn reached(graph: &Graph, output: NodeId) -> Vec<bool> {
+    let mut reached = vec![false; output.index() + 1];
+    reached[output.index()] = true;
+    for index in (0..reached.len()).rev() {
+        let node = &graph.nodes[index];
+        if reached[index] {
+            node.args.iter().filter(|a| carries(node, graph, **a)).for_each(|a| reached[a.index()] = true);
+        }
+    }
+    reached
+}
+
 /// Whether each node up to `output` depends differentiably on `wrt`.
 fn active_nodes(graph: &Graph, output: NodeId, wrt: &[NodeId]) -> Vec<bool> {
     let mut active = vec![false; output.index() + 1];

@@ -7,7 +7,7 @@ use crate::passes::simplify;
 use crate::runtime::exec::{Compiled, Options};
 use crate::runtime::{Executable, Tensor};
 use crate::sema::program::Program;
-use crate::train::stage::column_types;
+use crate::train::stage::{checked, column_types};
 use crate::train::state::{State, result_tensors, unbound};
 use crate::train::{Failure, Rows};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ impl Step {
     pub fn new(program: &Program, data: &dyn Rows, threads: usize, stages: &mut Stages) -> Result<Step, Failure> {
         let mut watch = Stopwatch { since: Instant::now(), stages };
         let rows = program.settings.batch.unwrap_or(program.schema.train_rows);
-        let graph = program.graphs.step(rows)?;
+        let (graph, _) = checked(program, &program.graphs.step(rows)?);
         watch.lap("step graph");
         let (types, columns) = (column_types(program, &graph, rows)?, batch_inputs(&graph));
         let simple = simplify(graph.clone());

@@ -271,7 +271,7 @@ impl Runner<'_> {
             match self.train(job, &parts.join(", "), seed, out) {
                 Ok(summary) => variant.runs.push(summary),
                 // The other variants may do better.
-                Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603") => {
+                Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603" | "E0607") => {
                     output::diagnostics(&self.session.sources, &[(*why).clone()]);
                     variant.diverged += 1;
                     problem = Some(why);

@@ -20,7 +20,8 @@ impl<'a> Args<'a> {
         let strangers = args.named.iter().filter(|(name, _)| !params.contains(name));
         let errors: Vec<_> = strangers
             .map(|(name, arg)| {
-                unknown("argument", name, params).at(arg.span, format!("'{}' has no such argument", call.name))
+                let at = arg.named_at.unwrap_or(arg.span);
+                unknown("argument", name, params, at).at(arg.span, format!("'{}' has no such argument", call.name))
             })
             .collect();
         if errors.is_empty() { Ok(args) } else { Err(errors) }

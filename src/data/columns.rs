@@ -43,7 +43,7 @@ pub fn named(call: &Call, table: &Table) -> Fallible<Vec<Picked>> {
         match names.iter().position(|n| n == name) {
             Some(index) => found.push(Picked { index, span: arg.span }),
             None => errors.push(
-                Diagnostic { code: "E0404", ..unknown("column", name, &names) }
+                Diagnostic { code: "E0404", ..unknown("column", name, &names, arg.span) }
                     .at(arg.span, "the data has no such column"),
             ),
         }

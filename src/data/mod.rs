@@ -47,8 +47,9 @@ pub mod zip;
 #[cfg(test)]
 mod tests;
 
-use crate::diag::{Diagnostic, error, suggest};
+use crate::diag::{Diagnostic, error};
 use crate::runtime::Tensor;
+use crate::source::Span;
 use random::Random;
 pub use shelf::Shelf;
 use spec::{Call, Pipeline, Schema};
@@ -163,7 +164,8 @@ pub fn open(pipeline: &Pipeline, context: &Context) -> Result<Dataset, Vec<Diagn
     Ok(Dataset { schema: table.schema(), table })
 }
 
-const SOURCES: &[&str] = &[
+/// What data can come from.
+pub const SOURCES: &[&str] = &[
     "cifar10",
     "csv",
     "idx",
@@ -181,7 +183,8 @@ const SOURCES: &[&str] = &[
     "text",
 ];
 
-const STEPS: &[&str] = &[
+/// What can be done to it on the way.
+pub const STEPS: &[&str] = &[
     "split",
     "fold",
     "shuffle",
@@ -233,7 +236,11 @@ fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, 
         "synthetic.tokens" => synthetic::tokens(source, read)?,
         "synthetic.text" => text::synthetic(source)?,
         "text" => text::load(source, context)?,
-        name => return Err(vec![unknown("data source", name, SOURCES).at(source.span, "not a data source")]),
+        name => {
+            return Err(vec![
+                unknown("data source", name, SOURCES, named_at(source)).at(source.span, "not a data source"),
+            ]);
+        }
     };
     if table.train.is_empty() {
         return Err(vec![
@@ -261,14 +268,24 @@ fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, 
             "augment" => images::augment::augment(step, &mut table)?,
             "mixup" => images::augment::mixup(step, &mut table)?,
             "tokenize" => text::tokenize(step, &mut table)?,
-            name => return Err(vec![unknown("data step", name, STEPS).at(step.span, "not a data step")]),
+            name => {
+                return Err(vec![unknown("data step", name, STEPS, named_at(step)).at(step.span, "not a data step")]);
+            }
         }
     }
     Ok(table)
 }
 
-/// `E0407` for a name that does not exist, with the nearest one, or all of them.
-fn unknown(what: &str, name: &str, known: &[&str]) -> Diagnostic {
-    let help = suggest(name, known.iter().copied()).unwrap_or_else(|| format!("there are: {}", known.join(", ")));
-    error("E0407", format!("unknown {what} '{name}'")).help(help)
+/// `E0407` for a name that does not exist, with the nearest one, or all of them. `at` is where the name stands.
+fn unknown(what: &str, name: &str, known: &[&str], at: Span) -> Diagnostic {
+    error("E0407", format!("unknown {what} '{name}'")).help(format!("there are: {}", known.join(", "))).did_you_mean(
+        at,
+        name,
+        known.iter().copied(),
+    )
+}
+
+/// A call begins with its name.
+fn named_at(call: &Call) -> Span {
+    Span { end: call.span.start + call.name.len() as u32, ..call.span }
 }

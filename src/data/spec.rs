@@ -24,6 +24,8 @@ pub struct Arg {
     pub name: Option<String>,
     pub value: Value,
     pub span: Span,
+    /// Where its name stands.
+    pub named_at: Option<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

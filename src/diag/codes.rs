@@ -80,6 +80,8 @@ pub const CODES: &[Entry] = codes! {
     "E0603" "a value is not finite",
     "E0604" "an expectation of a test does not hold",
     "E0605" "the run was interrupted",
+    "E0606" "an index is out of range",
+    "E0607" "a matrix has no decomposition",
     "E0901" "an internal error",
     "W0701" "a state is of no use",
     "W0702" "a hyper-parameter changes nothing",
@@ -89,7 +91,8 @@ pub const CODES: &[Entry] = codes! {
     "W0706" "a value is never used",
     "W0707" "a parameter is of no use",
     "W0708" "a branch is never taken",
-    "W0709" "a loss of logits gets probabilities",
+    "W0709" "a value of one role where another is due",
+    "W0710" "nothing trains a parameter",
 };
 
 /// The entry of a code, in any case (`e0203`).

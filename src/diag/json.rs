@@ -19,12 +19,25 @@ pub fn to_json(sources: &SourceMap, diagnostic: &Diagnostic) -> Value {
         "labels": labels,
         "notes": diagnostic.notes,
         "help": diagnostic.help,
+        "edit": diagnostic.edit.as_ref().map(|e| {
+            let mut fields = place(sources, e.span);
+            fields["replacement"] = e.replacement.as_str().into();
+            fields["title"] = e.title(sources).into();
+            fields
+        }),
     })
 }
 
 fn label(sources: &SourceMap, label: &Label, primary: bool) -> Value {
-    let range = clamp(sources, label.span);
-    let file = label.span.file;
+    let mut fields = place(sources, label.span);
+    fields["text"] = label.text.as_str().into();
+    fields["primary"] = primary.into();
+    fields
+}
+
+fn place(sources: &SourceMap, span: Span) -> Value {
+    let range = clamp(sources, span);
+    let file = span.file;
     let (line, column) = sources.line_col(Span::new(file, range.start, range.start));
     let (end_line, end_column) = sources.line_col(Span::new(file, range.end, range.end));
     json!({
@@ -35,8 +48,6 @@ fn label(sources: &SourceMap, label: &Label, primary: bool) -> Value {
         "end_column": end_column,
         "start": range.start,
         "end": range.end,
-        "text": label.text,
-        "primary": primary,
     })
 }
 
@@ -49,8 +60,11 @@ mod tests {
     fn fields_are_stable() {
         let mut sources = SourceMap::new();
         let file = sources.add("net.opt", "θ = 1\nlet b = g(a)\n");
-        let d =
-            diag::error("E0201", "unknown name 'g'").at(Span::new(file, 15, 16), "not found").help("did you mean 'f'?");
+        let d = diag::error("E0201", "unknown name 'g'").at(Span::new(file, 15, 16), "not found").did_you_mean(
+            Span::new(file, 15, 16),
+            "g",
+            ["G"],
+        );
         insta::assert_snapshot!(serde_json::to_string_pretty(&to_json(&sources, &d)).unwrap());
     }
 }

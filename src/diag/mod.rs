@@ -1,15 +1,18 @@
 //! Diagnostics: one model, rendered for people ([`render`]) and for programs ([`json`]).
 //!
 //! A diagnostic has a code, a primary label on the exact span, secondary labels for the other places involved, notes
-//! with the values that the checker solved, and a help line when there is a likely mend. Use [`error`] and the builder
-//! methods; every code is registered in [`codes`] with the rule behind it.
+//! with the values that the checker solved, a help line when there is a likely mend, and the mend itself as a change of
+//! the text ([`edit`]) when it is certain. Use [`error`] and the builder methods; every code is registered in [`codes`]
+//! with the rule behind it.
 
 pub mod codes;
+pub mod edit;
 pub mod json;
 pub mod render;
 pub mod shapes;
 
 use crate::source::Span;
+pub use edit::Edit;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -34,11 +37,21 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     pub notes: Vec<String>,
     pub help: Option<String>,
+    /// What the help says, as a change of the text.
+    pub edit: Option<Edit>,
 }
 
 /// Starts an error. The first [`Diagnostic::at`] is the primary label.
 pub fn error(code: &'static str, title: impl Into<String>) -> Diagnostic {
-    Diagnostic { severity: Severity::Error, code, title: title.into(), labels: vec![], notes: vec![], help: None }
+    Diagnostic {
+        severity: Severity::Error,
+        code,
+        title: title.into(),
+        labels: vec![],
+        notes: vec![],
+        help: None,
+        edit: None,
+    }
 }
 
 /// Starts a warning.
@@ -81,6 +94,15 @@ impl Diagnostic {
 /// `did you mean 'weight_decay'?` for the nearest candidate, if one is near enough, or else for one that begins like the
 /// name (`batch` for `batch_size`).
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, candidates).map(meant)
+}
+
+fn meant(name: &str) -> String {
+    format!("did you mean '{name}'?")
+}
+
+/// The candidate that [`suggest`] names.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let all: Vec<&str> = candidates.into_iter().collect();
     let best = all.iter().map(|c| (distance(name, c), *c)).min()?;
     // One letter resembles any other: only its case may be wrong.
@@ -90,8 +112,7 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     };
     let begins = |a: &str, b: &str| b.chars().count() > 3 && a.to_lowercase().starts_with(&b.to_lowercase());
     let near = (best.0 <= limit).then_some(best.1);
-    let near = near.or_else(|| all.into_iter().filter(|c| begins(name, c)).max_by_key(|c| c.len()));
-    near.map(|c| format!("did you mean '{c}'?"))
+    near.or_else(|| all.into_iter().filter(|c| begins(name, c)).max_by_key(|c| c.len()))
 }
 
 /// Edit distance (insertions, deletions, substitutions, swaps of neighbours), ignoring case.

@@ -60,7 +60,11 @@ fn to_codespan(sources: &SourceMap, diagnostic: &Diagnostic) -> codespan::Diagno
         let style = if i == 0 { codespan::LabelStyle::Primary } else { codespan::LabelStyle::Secondary };
         codespan::Label::new(style, label.span.file, clamp(sources, label.span)).with_message(clean(&label.text))
     });
-    let help = diagnostic.help.iter().map(|help| format!("help: {help}"));
+    let edited = diagnostic.edit.as_ref().and_then(|edit| edit.shown(sources)).unwrap_or_default();
+    let help = match &diagnostic.help {
+        None if edited.is_empty() => None,
+        help => Some(format!("help: {}{edited}", help.as_deref().unwrap_or("write"))),
+    };
     let notes = diagnostic.notes.iter().cloned().chain(help).map(|note| clean(&note).into_owned());
     codespan::Diagnostic::new(severity)
         .with_code(diagnostic.code)

@@ -39,6 +39,7 @@ impl Fold {
             name: Some(name.into()),
             value: Value::Int(value as i64),
             span: pipeline.span,
+            named_at: None,
         };
         let args = vec![arg("index", self.index), arg("of", self.of)];
         let fold = Call { name: "fold".into(), args, span: pipeline.span };

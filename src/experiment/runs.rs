@@ -5,7 +5,7 @@ use super::search::Strategy;
 use super::space::Dimension;
 use crate::diag::{Diagnostic, error, suggest};
 use crate::sema::{Modules, objective_name};
-use crate::source::SourceMap;
+use crate::source::{SourceMap, Span};
 use crate::syntax;
 use crate::syntax::ast::{self, Expr, ExprKind, Train};
 
@@ -36,7 +36,7 @@ pub struct Plan {
     pub halving: Option<usize>,
     pub seed: u64,
     /// (maximize, of the test part, name); without one, the training's own.
-    pub objective: Option<(bool, bool, String)>,
+    pub objective: Option<(bool, bool, String, Span)>,
 }
 
 type Found<T> = Result<T, Vec<Diagnostic>>;
@@ -71,9 +71,9 @@ impl Runs {
     pub fn of_experiment(modules: &Modules, sources: &SourceMap, item: Item<'_>) -> Found<Runs> {
         let experiment = item.experiment;
         let train = modules.trains().find(|t| t.name.name == experiment.train.name).ok_or_else(|| {
-            let near = suggest(&experiment.train.name, modules.trains().map(|t| t.name.name.as_str()));
-            let what = error("E0201", format!("there is no training '{}'", experiment.train.name));
-            vec![what.at(experiment.train.span, "not defined in this file").maybe_help(near)]
+            let (name, at) = (&experiment.train.name, experiment.train.span);
+            let what = error("E0201", format!("there is no training '{name}'")).at(at, "not defined in this file");
+            vec![what.did_you_mean(at, name, modules.trains().map(|t| t.name.name.as_str()))]
         })?;
         let kind = if item.is_sweep { Kind::Sweep(plan(experiment, sources)?) } else { compare(experiment)? };
         Ok(Runs { train: train.clone(), kind })
@@ -181,7 +181,7 @@ fn plan(sweep: &ast::Experiment, sources: &SourceMap) -> Found<Plan> {
     let objective = match &sweep.objective {
         Some((maximize, expr)) => {
             let (test, name) = objective_name(expr).map_err(|d| vec![d])?;
-            Some((*maximize, test, name.to_string()))
+            Some((*maximize, test, name.to_string(), expr.span))
         }
         None => None,
     };

@@ -13,8 +13,9 @@ use super::maker::{Job, Maker};
 use super::runs::Plan;
 use super::search::{BATCH, Tried};
 use super::space::{Dimension, Point};
-use crate::diag::{Diagnostic, error, suggest};
+use crate::diag::{Diagnostic, error};
 use crate::sema::program::{Objective, Program};
+use crate::source::Span;
 use crate::syntax::ast::Expr;
 use crate::train::metrics::{number, to_number};
 use crate::train::{Engine, Failure, Silent, Summary, TrainOptions, among_others, train};
@@ -119,17 +120,20 @@ fn overrides(space: &[Dimension], places: &[f64]) -> Vec<(String, Expr)> {
 
 /// What the sweep is judged by: its own objective, or the training's.
 pub fn objective(plan: &Plan, program: &Program) -> Result<Objective, Diagnostic> {
-    let Some((maximize, test, name)) = &plan.objective else { return Ok(program.settings.control.objective.clone()) };
-    let at = plan.space.first().map(|d| d.span).unwrap_or_default();
+    let Some((maximize, test, name, at)) = &plan.objective else {
+        return Ok(program.settings.control.objective.clone());
+    };
+    let at = *at;
     if *test && program.schema.test_rows == 0 {
         let what = error("E0307", "the sweep is judged by the test part, and the data has none").at(at, "this sweep");
         return Err(what.help("add a step such as `split(test = 0.2)` to the data"));
     }
     let names = || program.reports.iter().filter(|r| !(*test && r.train_only)).map(|r| r.name.as_str());
     if !names().any(|n| n == name) {
-        let what = error("E0307", format!("the training reports no '{name}'")).at(at, "this sweep is judged by it");
+        let what = error("E0307", format!("the training reports no '{name}'")).at(at, "not reported");
         let what = what.note(format!("reported values: {}", names().collect::<Vec<_>>().join(", ")));
-        return Err(what.maybe_help(suggest(name, names())));
+        let named = Span { start: at.end - name.len() as u32, ..at };
+        return Err(what.did_you_mean(named, name, names()));
     }
     Ok(Objective { maximize: *maximize, test: *test, name: name.clone() })
 }
@@ -360,7 +364,7 @@ impl Sweep {
                 let seconds = summary.training.as_secs_f64() + summary.compile.as_secs_f64();
                 (Outcome { value, diverged: false, epochs: summary.epochs, seconds }, Some(summary))
             }
-            Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603") => {
+            Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603" | "E0607") => {
                 (Outcome { value: f64::NAN, diverged: true, epochs, seconds: 0.0 }, None)
             }
             Err(other) => return Err(among_others(other, &setup.out)),

@@ -61,6 +61,8 @@ pub enum OutputKind {
     Report,
     /// The rows of a batch that are kept until the end of the pass.
     Rows,
+    /// A number that says whether something went wrong ([`crate::passes::checks`]).
+    Check,
     /// The new value of the input of this index (same type), written in place when the step ends.
     Update(usize),
 }

@@ -1,4 +1,4 @@
-//! Quick mends: a diagnostic that says `did you mean 'x'?` offers to write it.
+//! Quick mends: the suggested edits of diagnostics.
 
 use super::analysis::Analysis;
 use super::text;
@@ -11,11 +11,10 @@ pub fn actions(analysis: &Analysis, range: lsp::Range) -> Vec<lsp::CodeAction> {
     let mut out = vec![];
     for (d, shown) in analysis.diagnostics.iter().zip(super::diagnostics::all(analysis)) {
         let touches = shown.range.start <= range.end && range.start <= shown.range.end;
-        let Some(meant) = d.help.as_deref().and_then(meant).filter(|_| touches) else { continue };
-        let Some(span) = d.primary().filter(|span| span.file == analysis.file) else { continue };
-        let edit = lsp::TextEdit::new(text::range(&analysis.sources, span), meant.to_string());
+        let Some(mend) = d.edit.as_ref().filter(|edit| touches && edit.span.file == analysis.file) else { continue };
+        let edit = lsp::TextEdit::new(text::range(&analysis.sources, mend.span), mend.replacement.clone());
         out.push(lsp::CodeAction {
-            title: format!("write '{meant}'"),
+            title: mend.title(&analysis.sources),
             kind: Some(lsp::CodeActionKind::QUICKFIX),
             diagnostics: Some(vec![shown]),
             edit: Some(lsp::WorkspaceEdit {
@@ -27,9 +26,4 @@ pub fn actions(analysis: &Analysis, range: lsp::Range) -> Vec<lsp::CodeAction> {
         });
     }
     out
-}
-
-/// The name in `did you mean 'x'?`, if that is all the help says.
-fn meant(help: &str) -> Option<&str> {
-    help.strip_prefix("did you mean '")?.strip_suffix("'?")
 }

@@ -1,7 +1,7 @@
 //! Files and library modules of a program, and what each global name means in them.
 
 use super::library;
-use crate::diag::{Diagnostic, error, suggest};
+use crate::diag::{Diagnostic, error};
 use crate::source::{FileId, SourceMap, Span};
 use crate::stdlib;
 use crate::syntax::ast::{self, Const, Data, Def, Experiment, Ident, Item, ItemKind, Test, Train, Use};
@@ -160,7 +160,7 @@ impl Loader<'_> {
             self.diags.push(
                 error("E0216", format!("there is no library module '{}'", u.module.name))
                     .at(u.module.span, "unknown module")
-                    .maybe_help(suggest(&u.module.name, known.iter().copied()))
+                    .did_you_mean(u.module.span, &u.module.name, known.iter().copied())
                     .note(format!("library modules: {}", known.join(", "))),
             );
             return None;
@@ -192,7 +192,7 @@ impl Loader<'_> {
                     if !self.left_out(u, &name.name) {
                         let d = error("E0201", format!("module '{}' has no '{}'", u.module.name, name.name))
                             .at(name.span, "not defined there")
-                            .maybe_help(suggest(&name.name, exports.keys().map(|known| &**known)));
+                            .did_you_mean(name.span, &name.name, exports.keys().map(|known| &**known));
                         self.diags.push(d);
                     }
                 }
@@ -268,6 +268,13 @@ impl Modules {
     /// Modules that the user wrote.
     pub fn user_modules(&self) -> impl Iterator<Item = (ModuleId, &Module)> {
         self.list.iter().enumerate().map(|(k, module)| (ModuleId::User(k), module))
+    }
+
+    /// The first `use` of a file of the user's: a further one may stand before it.
+    pub fn first_use(&self, module: ModuleId) -> Option<Span> {
+        let ModuleId::User(k) = module else { return None };
+        let mut items = self.list[k].items.iter();
+        items.find(|item| matches!(item.kind, ItemKind::Use(_)) && item.doc.is_none()).map(|item| item.span)
     }
 
     pub fn item(&self, id: DefId) -> &Item {

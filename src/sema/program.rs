@@ -206,4 +206,6 @@ pub struct Program {
     /// Inputs: Random (and Hyper). One `Value` output for each buffer, by its name: the starting values.
     pub init: Graph,
     pub graphs: Box<dyn GraphSource>,
+    /// What is allowed, but hardly wanted.
+    pub warnings: Vec<Diagnostic>,
 }

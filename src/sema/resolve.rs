@@ -4,9 +4,9 @@
 //! hyper-parameter or input.
 
 use super::builtins::{Builtin, NAMED_CONSTANTS};
-use super::elab::unknown_name_help;
+use super::elab::mend_name;
 use super::modules::{Global, ModuleId, Modules};
-use crate::diag::{Diagnostic, error, suggest};
+use crate::diag::{Diagnostic, error};
 use crate::source::Span;
 use crate::syntax::ast::{
     Arg, Block, Def, DimExpr, Expr, ExprKind, Ident, IndexItem, ItemKind, Param, Stmt, StmtKind, Train, TypeExpr,
@@ -194,16 +194,7 @@ impl Walk<'_> {
                     if let (Some(over), false) = (&group.over, rest) {
                         self.expr(over);
                     }
-                    if let Some(filter) = &group.filter {
-                        self.scopes.push(
-                            ["rank", "shape", "name", "path", "layer", "role", "weight", "bias", "norm", "embedding"]
-                                .iter()
-                                .map(|s| s.to_string())
-                                .collect(),
-                        );
-                        self.expr(filter);
-                        self.scopes.pop();
-                    }
+                    // The words of a filter are those of the model's parameters: elaboration knows them.
                     self.expr(&group.optimizer);
                 }
             }
@@ -223,9 +214,11 @@ impl Walk<'_> {
             return;
         }
         let locals: Vec<&str> = self.scopes.iter().flatten().map(String::as_str).collect();
-        let help = suggest(name, locals).unwrap_or_else(|| format!("declare it first: `state {name} = 0`"));
-        let d = error("E0201", format!("unknown name '{name}'")).at(target.span, "nothing of this name to update");
-        self.diags.push(d.help(help));
+        let d = error("E0201", format!("unknown name '{name}'"))
+            .at(target.span, "nothing of this name to update")
+            .help(format!("declare it first: `state {name} = 0`"))
+            .did_you_mean(target.span, name, locals);
+        self.diags.push(d);
         // One message about it is enough.
         self.define(name);
     }
@@ -309,7 +302,7 @@ impl Walk<'_> {
         let mut d = error("E0205", format!("{} {} has no {word} '{}'", def.kind.keyword(), def.name.name, given.name))
             .at(given.span, "unknown name")
             .at(def.name.span, "defined here")
-            .maybe_help(suggest(&given.name, known.iter().copied()));
+            .did_you_mean(given.span, &given.name, known.iter().copied());
         if !listed.is_empty() {
             d = d.note(format!("{word}s: {}", listed.join(", ")));
         }
@@ -332,15 +325,15 @@ impl Walk<'_> {
             return;
         }
         let unknown = error("E0201", format!("unknown name '{name}'")).at(span, "not defined here");
+        self.diags.push(if errors < MOST_GUESSES {
+            let locals = self.scopes.iter().flatten().map(String::as_str);
+            let names = locals.chain(self.modules.names(self.module));
+            mend_name(unknown, self.modules, self.module, name, span, names)
+        } else {
+            unknown
+        });
         // One message about a name is enough.
         self.scopes.first_mut().expect("a scope is open").insert(name.to_string());
-        if errors >= MOST_GUESSES {
-            self.diags.push(unknown);
-            return;
-        }
-        let locals = self.scopes.iter().flatten().map(String::as_str);
-        let help = unknown_name_help(name, locals.chain(self.modules.names(self.module)));
-        self.diags.push(unknown.maybe_help(help));
     }
 }
 

@@ -104,9 +104,11 @@ pub struct Param {
     pub default: Option<Expr>,
 }
 
-/// `float[N, 28, 28]`, `int`, `init`, `float[.., D]`.
+/// `float[N, 28, 28]`, `int`, `init`, `float[.., D]`; `float[D] role norm` of a parameter, an input or a result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypeExpr {
+    /// What it is for: `norm`, `logits`.
+    pub role: Option<Ident>,
     pub base: Ident,
     /// `None`: no brackets. `float[]` has an empty list (a scalar).
     pub dims: Option<Vec<DimExpr>>,

@@ -9,8 +9,9 @@ use pest::Parser;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::layout::{Bracket, ITEM_WORDS, Layout};
-use super::lex::{self, TokenKind};
+use super::lex;
 use super::parse::Rule;
+use super::slips::{self, Stop};
 use crate::diag::{self, Diagnostic};
 use crate::source::{FileId, Span};
 
@@ -62,7 +63,11 @@ pub fn from_pest(
         Found::Token(token) => token,
         _ => "",
     };
-    diagnostic.maybe_help(slip(text, at, token, rules, bracket))
+    let stop = Stop { text, at, token, rules, bracket };
+    match stop.slip() {
+        Some(slip) => slip.tell(diagnostic, file),
+        None => diagnostic,
+    }
 }
 
 /// A stretch of text at the top level that begins with no item's keyword.
@@ -74,46 +79,29 @@ pub fn not_an_item(text: &str, range: Range<usize>, file: FileId) -> Diagnostic 
         .at(Span::new(file, range.start, end), "no item begins like this")
         .note("items: use, const, fn, init, layer, model, loss, metric, schedule, transform, optimizer, data, train, compare, sweep, test");
     let rest = text.get(end..range.end).unwrap_or("").trim_start();
-    let help = match word {
-        "let" => Some("outside of a body, a value is named with 'const name = …'".to_string()),
-        "param" | "state" => Some(format!("'{word}' stands inside a layer, model, metric or optimizer")),
-        "minimize" | "report" | "observe" => Some(format!("'{word}' stands inside the 'step' of a 'train'")),
-        "def" | "func" | "function" if rest.starts_with(char::is_uppercase) => Some(
-            "a network is 'model Name(hyper-parameters)(inputs) { … }', a function 'fn name(inputs) = …'".to_string(),
-        ),
-        "def" | "func" | "function" => Some("a function is 'fn name(inputs) = …'".to_string()),
-        "import" | "from" => Some("names come from other files with 'use layers.{Dense}'".to_string()),
-        "class" | "module" | "network" => Some("a network is 'model Name(hyper-parameters)(inputs) { … }'".to_string()),
-        _ => diag::suggest(shorten(word), ITEM_WORDS)
-            .or_else(|| rest.starts_with('=').then(|| format!("write 'const {} = …'", shorten(word)))),
-    };
-    error.maybe_help(help)
+    let span = Span::new(file, range.start, end);
+    match slips::item_word(word, rest, span) {
+        Some(slip) => slip.tell(error, file),
+        None if diag::nearest(shorten(word), ITEM_WORDS).is_some() => {
+            error.did_you_mean(span, shorten(word), ITEM_WORDS)
+        }
+        None if rest.starts_with('=') => {
+            error.help(format!("write 'const {} = …'", shorten(word))).edit(Span { end: span.start, ..span }, "const ")
+        }
+        None => error,
+    }
 }
 
 /// A character that the language does not use.
-pub fn unknown_character(found: &str, span: Span) -> Diagnostic {
-    let help = match found {
-        "×" | "·" | "⋅" | "∗" => Some("multiplication is '*', a matrix product '@'"),
-        "÷" | "∕" => Some("division is '/'"),
-        "−" | "–" | "—" => Some("a minus is '-'"),
-        "≤" | "⩽" => Some("write '<='"),
-        "≥" | "⩾" => Some("write '>='"),
-        "≠" => Some("write '!='"),
-        "²" => Some("a power is written '^2'"),
-        "³" => Some("a power is written '^3'"),
-        "√" => Some("write 'sqrt(…)'"),
-        "∑" | "Σ" => Some("write 'sum(…)'"),
-        "∞" => Some("write 'inf'"),
-        "“" | "”" | "„" | "'" | "‘" | "’" | "`" => Some("texts stand in straight double quotes: \"…\""),
-        "#" => Some("a comment begins with '//'"),
-        "…" => Some("a range or the remaining axes are two dots: '..'"),
-        "\\" => Some("a statement goes on by itself after an operator or inside brackets"),
-        _ => None,
-    };
+pub fn unknown_character(text: &str, span: Span) -> Diagnostic {
+    let found = text.get(span.start as usize..span.end as usize).unwrap_or("");
     let shown: String = found.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    diag::error("E0104", format!("the character '{shown}' has no meaning here"))
-        .at(span, format!("U+{:04X}", found.chars().next().map_or(0, u32::from)))
-        .maybe_help(help.map(String::from))
+    let error = diag::error("E0104", format!("the character '{shown}' has no meaning here"))
+        .at(span, format!("U+{:04X}", found.chars().next().map_or(0, u32::from)));
+    match slips::character(found, text, span.start as usize) {
+        Some(slip) => slip.tell(error, span.file),
+        None => error,
+    }
 }
 
 fn skip_blanks(masked: &str, at: usize) -> usize {
@@ -147,7 +135,7 @@ fn shorten(token: &str) -> &str {
 }
 
 /// An expression is whole here, and only an operator or the like could have made it longer.
-fn after_expression(rules: &[Rule]) -> bool {
+pub(super) fn after_expression(rules: &[Rule]) -> bool {
     rules.contains(&Rule::infix)
 }
 
@@ -223,78 +211,6 @@ fn closers(bracket: Option<Bracket>) -> &'static [&'static str] {
         Some(Bracket { is_block: false, .. }) => &["','", "'}'"],
         _ => &["the end of the statement"],
     }
-}
-
-/// Slips that people make who come from other languages.
-fn slip(text: &str, at: usize, token: &str, rules: &[Rule], bracket: Option<Bracket>) -> Option<String> {
-    let before = text[..at].trim_end();
-    let after = text.get(at + token.len()..).unwrap_or("");
-    let in_block = bracket.is_some_and(|b| b.is_block);
-    let help = match token {
-        "*" if before.ends_with('*') => "a power is written '^': x^2",
-        "<-" | "←" => "'<-' updates a state at the start of a statement; for 'less than minus' write 'a < -b'",
-        "=" if in_condition(before) => "equality is '=='",
-        "=" if after_expression(rules) && in_block => "name a value with 'let x = …', update a state with 'x <- …'",
-        "=" if after_expression(rules) => "equality is '=='",
-        "&" => "write 'and'",
-        "|" => "write 'or'; a pipe is '|>'",
-        "!" => "write 'not'",
-        ":" if after_expression(rules) && bracket.is_some_and(|b| b.symbol == '(') => {
-            "an argument by name is 'name = value'"
-        }
-        ":" if rules.contains(&Rule::result) => "a result's type follows '->', a body stands in braces or after '='",
-        "." if after.starts_with(|c: char| c.is_ascii_digit()) => "a number needs a digit before its point: '0.5'",
-        "?" => "a choice is 'if c then a else b'",
-        "if" if after_expression(rules) => "a choice is 'if c then a else b'",
-        "minimize" | "report" | "observe" if rules.contains(&Rule::kw_step) || rules.contains(&Rule::step) => {
-            "this belongs inside 'step(…) { … }'"
-        }
-        "->" | "=>" if bracket.is_some_and(|b| !b.is_block) => {
-            "there are no functions without a name: define one with 'fn name(x) = …'"
-        }
-        "," if after_expression(rules) && in_block => "a statement ends at the end of its line, or with ';'",
-        _ if (rules.contains(&Rule::group) || rules.contains(&Rule::kw_with)) && in_statement(before, "minimize") => {
-            "say how: 'minimize loss with AdamW(1e-3)'"
-        }
-        _ if before.ends_with("return") => "a body's value is its last expression: there is no 'return'",
-        _ if before.ends_with("else") && rules.contains(&Rule::block) => {
-            "after 'if c { … }' the other branch stands in braces too"
-        }
-        _ if is_suffixed(token) => "a number has no suffix: its type follows from its use (and from --float)",
-        _ if lex::next_token(token, 0).is_some_and(|t| t.kind == TokenKind::Number) && is_glued(token) => {
-            "a name cannot begin with a digit; a product needs its '*'"
-        }
-        _ if after_expression(rules) && in_block && token.starts_with(char::is_uppercase) => {
-            "a value is fed on with '|>', a call needs its brackets"
-        }
-        _ if is_reserved(token) && rules.contains(&Rule::ident) => {
-            return Some(format!("'{token}' is a word of the language and cannot be a name"));
-        }
-        _ => return None,
-    };
-    Some(help.to_string())
-}
-
-/// The error stands in the condition of an `if`.
-fn in_condition(before: &str) -> bool {
-    in_statement(before, "if") && !in_statement(before, "then")
-}
-
-/// A word stands before the error, on its line.
-fn in_statement(before: &str, word: &str) -> bool {
-    let line = before.rsplit(['\n', ';', '{']).next().unwrap_or("");
-    line.split(|c: char| !lex::is_name_char(c)).any(|w| w == word)
-}
-
-/// `1e-3f`, `0.5f32`
-fn is_suffixed(token: &str) -> bool {
-    let number = ["f32", "f64", "f", "F", "d", "L", "u32", "i32", "i64"].iter().find_map(|s| token.strip_suffix(s));
-    number.is_some_and(|n| n.parse::<f64>().is_ok() && n.starts_with(|c: char| c.is_ascii_digit()))
-}
-
-/// `12abc`
-fn is_glued(token: &str) -> bool {
-    token.contains(|c: char| c.is_alphabetic())
 }
 
 /// Whether no name may be written so.

@@ -304,7 +304,7 @@ impl Scanner<'_> {
             }
             TokenKind::UnclosedString => self.unclosed_string(token),
             TokenKind::Unknown => {
-                let error = super::errors::unknown_character(self.word(token), self.span(token));
+                let error = super::errors::unknown_character(self.text, self.span(token));
                 self.report(error, token.start);
             }
             _ => {}
@@ -363,7 +363,9 @@ impl Scanner<'_> {
                 let (opened, expected) = (top.open, closer(top.symbol));
                 let error = diag::error("E0102", format!("expected '{expected}', found '{symbol}'"))
                     .at(Span::new(self.file, at, at + 1), format!("should be '{expected}'"))
-                    .at(Span::new(self.file, opened, opened + 1), "to close this one");
+                    .at(Span::new(self.file, opened, opened + 1), "to close this one")
+                    .help(format!("write '{expected}'"))
+                    .edit(Span::new(self.file, at, at + 1), expected);
                 self.report(error, at);
                 self.pop(at);
             }

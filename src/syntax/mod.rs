@@ -11,9 +11,10 @@ pub mod ast;
 mod errors;
 pub mod format;
 mod layout;
-mod lex;
+pub mod lex;
 pub mod parse;
 pub mod print;
+mod slips;
 pub mod walk;
 
 pub use errors::is_reserved;

@@ -224,12 +224,13 @@ fn type_note(ty: &Option<TypeExpr>) -> String {
 }
 
 fn type_text(ty: &TypeExpr) -> String {
-    let Some(dims) = &ty.dims else { return ty.base.name.clone() };
+    let role = ty.role.as_ref().map_or(String::new(), |role| format!(" role {}", role.name));
+    let Some(dims) = &ty.dims else { return format!("{}{role}", ty.base.name) };
     let dim = |d: &DimExpr| match d {
         DimExpr::Rest(_) => "..".to_string(),
         DimExpr::Size(e) => expr(e),
     };
-    format!("{}[{}]", ty.base.name, dims.iter().map(dim).collect::<Vec<_>>().join(", "))
+    format!("{}[{}]{role}", ty.base.name, dims.iter().map(dim).collect::<Vec<_>>().join(", "))
 }
 
 fn exprs(list: &[Expr], between: &str) -> String {

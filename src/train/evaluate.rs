@@ -5,7 +5,7 @@ use super::metrics::{Averages, Record, Split, Table};
 use super::pass::{Finish, Gathered};
 use super::stage::{Stage, column_types};
 use super::state::State;
-use super::{Engine, Failure, Rows};
+use super::{Engine, Failure, Rows, failed, nan};
 use crate::sema::program::Program;
 
 /// The evaluation, compiled once for full batches and once for the rest.
@@ -61,6 +61,11 @@ impl Evaluation {
                 }
             }
             stage.run(state);
+            if let Some(failed) = stage.failed() {
+                let scene = nan::scene(program.graphs.eval(rows)?, stage, state.slots.clone());
+                let when = format!(" in the evaluation after step {}", state.step);
+                return Err(failed::failure(&failed, failed::explain(engine, &failed, Some(&scene), &when)));
+            }
             averages.add(rows, |i| stage.value(i));
             stage.gather(&mut self.gathered);
             if index + 1 == self.layout.batches() {

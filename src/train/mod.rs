@@ -9,6 +9,7 @@
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
 //! * [`watch`]: a graph run again with every value watched; [`nan`]: what is said of the first that is not finite
+//! * [`failed`]: indices out of range and matrices without a decomposition, told
 //! * `sample`: text that a trained model writes
 //! * [`run`]: the loop itself
 //!
@@ -19,6 +20,7 @@ pub mod batches;
 pub mod checkpoint;
 pub mod control;
 mod evaluate;
+pub mod failed;
 pub mod folder;
 pub mod load;
 pub mod metrics;

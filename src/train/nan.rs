@@ -2,13 +2,13 @@
 
 use super::Engine;
 use super::stage::Stage;
-use super::state::{State, first_not_finite};
+use super::state::{State, has_bad};
 use super::watch::{Found, Scene, Values, word};
 use crate::diag::{Diagnostic, Label, error};
 use crate::ir::origin::{Origin, Part};
-use crate::ir::{Graph, Op};
+use crate::ir::{Binary, Graph, Op, Unary};
 use crate::runtime::Tensor;
-use crate::sema::program::Program;
+use crate::sema::program::{BufferInfo, Program, Role};
 use crate::source::Span;
 
 /// A tensor of the state that holds NaN or an infinity.
@@ -19,16 +19,31 @@ pub struct Bad {
     span: Option<Span>,
 }
 
-/// Looks through all buffers.
-pub fn find(program: &Program, state: &State) -> Option<Bad> {
-    let (index, at) = first_not_finite(&program.buffers, state.buffers())?;
-    let buffer = &program.buffers[index];
+/// Looks through all buffers for what a step made of finite values. (A state may start as infinity: a least value so far.)
+pub fn find(program: &Program, state: &State, before: &[Tensor]) -> Option<Bad> {
+    let bad = |index: usize| {
+        let (now, then) = (state.buffers()[index].to_f64s(), before[index].to_f64s());
+        now.iter().zip(&then).position(|(now, then)| !now.is_finite() && then.is_finite())
+    };
+    let suspects = (0..program.buffers.len()).filter(|index| has_bad(&state.buffers()[*index]));
+    suspects.filter_map(|index| Some(named(&program.buffers[index], bad(index)?))).next()
+}
+
+/// Looks through the parameters: nothing can come of one that is not finite.
+pub fn find_parameter(program: &Program, state: &State) -> Option<Bad> {
+    let trained = program.buffers.iter().zip(state.buffers()).filter(|(buffer, _)| buffer.role == Role::Param);
+    let (buffer, tensor) = trained.into_iter().find(|(_, tensor)| has_bad(tensor))?;
+    let at = tensor.to_f64s().iter().position(|v| !v.is_finite());
+    at.map(|at| named(buffer, at))
+}
+
+/// The tensor that lies at an element of a buffer.
+fn named(buffer: &BufferInfo, at: usize) -> Bad {
     let inside = |offset: usize, shape: &[usize]| (offset..offset + shape.iter().product::<usize>()).contains(&at);
-    let view = buffer.views.iter().find(|v| inside(v.offset, &v.shape));
-    Some(match view {
+    match buffer.views.iter().find(|v| inside(v.offset, &v.shape)) {
         Some(view) => Bad { path: view.path.clone(), element: at - view.offset, span: Some(view.span) },
         None => Bad { path: buffer.name.clone(), element: at, span: None },
-    })
+    }
 }
 
 /// What a step read, to be run again: the state's slots from before it, and the stage that holds its batch.
@@ -49,16 +64,23 @@ pub fn explain(engine: &dyn Engine, scene: &Scene, bad: &Bad, step: usize) -> Di
                 _ => told,
             }
         }
-        _ => {
-            let plain = error("E0603", title);
-            match bad.span {
-                Some(span) => plain.at(span, "this tensor"),
-                None => plain,
-            }
-        }
+        _ => unexplained(bad, step),
     };
     diagnostic.notes.push(format!("element {} of '{}' (row-major) is the first bad one there", bad.element, bad.path));
     diagnostic
+}
+
+/// The same where the step cannot be repeated.
+pub fn unexplained(bad: &Bad, step: usize) -> Diagnostic {
+    let title = match step {
+        0 => format!("'{}' is not finite before the first step", bad.path),
+        _ => format!("'{}' is no longer finite after step {step}", bad.path),
+    };
+    let plain = error("E0603", title);
+    match bad.span {
+        Some(span) => plain.at(span, "this tensor"),
+        None => plain,
+    }
 }
 
 /// Adds where the first bad value came from: the line, the part of the step, the layer, the values that went in and came out.
@@ -87,9 +109,11 @@ pub fn tell(mut diagnostic: Diagnostic, found: &Found) -> Diagnostic {
     notes.push(format!("result: {}", values(&found.result)));
     notes.append(&mut diagnostic.notes);
     diagnostic.notes = notes;
-    if diagnostic.help.is_none() {
-        diagnostic.help = mend(found);
-    }
+    // What is said already, about the learning rate, is the help against growth.
+    diagnostic.help = match (mend(found), diagnostic.help.take()) {
+        (Some(mend), Some(said)) if !grows(found) => Some(format!("{mend}; or {said}")),
+        (mend, said) => said.or(mend),
+    };
     diagnostic
 }
 
@@ -134,30 +158,28 @@ pub fn whose(origin: &Origin) -> String {
     path + &tensor
 }
 
-/// `float[32, 10] from -3.1 to 12.5, with 2 NaN and 1 infinity`
+/// `float[32, 10], from -3.1 to 12.5; 2 of 320 NaN, 1 of 320 infinite`
 pub fn values(values: &Values) -> String {
-    let mut text = values.ty.to_string();
+    let ty = &values.ty;
+    let base = if ty.dtype.is_float() { "float" } else { "int" };
+    let sizes: Vec<String> = ty.shape.iter().map(usize::to_string).collect();
+    let mut text = if sizes.is_empty() { base.to_string() } else { format!("{base}[{}]", sizes.join(", ")) };
     match values.range {
         Some([low, high]) if low == high => text.push_str(&format!(", {}", show(low))),
         Some([low, high]) => text.push_str(&format!(", from {} to {}", show(low), show(high))),
         None => {}
     }
-    let mut bad = vec![];
-    if values.nans > 0 {
-        bad.push(format!("{} NaN", values.nans));
-    }
-    if values.infinities > 0 {
-        bad.push(format!("{} infinite", values.infinities));
-    }
-    if !bad.is_empty() {
-        let all = values.ty.elements();
-        text.push_str(&format!("; {} of {all}", bad.join(" and ")));
-    }
-    text
+    let all = ty.elements();
+    let counted = [(values.nans, "NaN"), (values.infinities, "infinite")];
+    let bad: Vec<String> =
+        counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} of {all} {what}")).collect();
+    if bad.is_empty() { text } else { format!("{text}; {}", bad.join(", ")) }
 }
 
 fn show(value: f64) -> String {
-    if value == 0.0 || (1e-3..1e5).contains(&value.abs()) {
+    if value == 0.0 {
+        "0".into()
+    } else if (1e-3..1e5).contains(&value.abs()) {
         let text = format!("{value:.4}");
         text.trim_end_matches('0').trim_end_matches('.').to_string()
     } else {
@@ -165,9 +187,14 @@ fn show(value: f64) -> String {
     }
 }
 
+/// Whether ordinary arithmetic left the range of floats.
+fn grows(found: &Found) -> bool {
+    found.result.nans == 0
+        && matches!(found.node.op, Op::Dot { .. } | Op::Conv { .. } | Op::Reduce { .. } | Op::Binary(_))
+}
+
 /// What usually helps against what happened.
 fn mend(found: &Found) -> Option<String> {
-    use crate::ir::{Binary, Unary};
     let backward = found.node.origin.part() == Part::Backward;
     let of = found.node.origin.derivative_of().unwrap_or_else(|| found.node.op.name());
     let text = match of {

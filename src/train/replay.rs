@@ -65,8 +65,8 @@ impl Replay<'_> {
                 copy(from, to);
             }
             stage.run(state);
-            let bad = nan::find(self.program, state);
-            if bad.is_some() || stage.is_diverged() {
+            let bad = nan::find(self.program, state, &before);
+            if bad.is_some() || stage.is_diverged() || stage.failed().is_some() {
                 let graph = self.program.graphs.step(rows)?;
                 let scene = nan::scene(graph, stage, before);
                 return Ok(Some(Wrong { step: done + 1, bad, scene }));
@@ -82,11 +82,6 @@ pub fn story(from: usize, until: usize) -> String {
         1 => format!("step {until} was repeated to find this"),
         _ => format!("steps {} to {until} were repeated to find this", from + 1),
     }
-}
-
-/// Whether all buffers are finite.
-pub fn is_sound(program: &Program, state: &State) -> bool {
-    super::state::first_not_finite(&program.buffers, state.buffers()).is_none()
 }
 
 /// Adds what is known of the first wrong value.

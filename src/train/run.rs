@@ -248,7 +248,7 @@ impl<'a> Trainer<'a> {
                 self.averages.clear();
                 self.gathered.clear();
             }
-            self.snapshot_if_due();
+            self.snapshot_if_due()?;
             self.prepare_partial()?;
             let (clock, compiled) = (Instant::now(), self.compile);
             self.segment(&mut feed, &mut supply, sink)?;
@@ -280,6 +280,7 @@ impl<'a> Trainer<'a> {
                 return Err(reason);
             }
         }
+        self.check_parameters()?;
         if self.last_test.is_none() {
             // Nothing was left to train (a finished run was resumed, or no step was asked for).
             self.last_test = self.evaluate(self.plan.epochs)?;
@@ -406,7 +407,7 @@ impl<'a> Trainer<'a> {
         let gathered = &mut self.gathered;
         let (started, per_epoch) = (self.started, self.plan.steps_per_epoch);
         let mut step = first;
-        let mut diverged = false;
+        let (mut diverged, mut failed) = (false, None);
         stage.run_many(&mut self.state, |between, results| {
             first_step.get_or_insert_with(|| started.elapsed());
             if per_epoch == 1 {
@@ -421,10 +422,16 @@ impl<'a> Trainer<'a> {
             }
             recent.push_back(results.value(0));
             diverged = (0..losses).any(|index| !results.value(index).is_finite());
+            failed = results.failed();
             sink.progress(step, epoch, results.value(0));
             let done = step + 1 - first;
             let interrupted = interrupt.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
-            if diverged || done == count || interrupted || until.is_some_and(|end| Instant::now() > end) {
+            if diverged
+                || failed.is_some()
+                || done == count
+                || interrupted
+                || until.is_some_and(|end| Instant::now() > end)
+            {
                 return false;
             }
             if !constant {
@@ -437,6 +444,9 @@ impl<'a> Trainer<'a> {
             true
         });
         self.state.step = step;
+        if let Some(failed) = failed {
+            return Err(self.failed(&failed, before));
+        }
         if diverged {
             return Err(self.diverged(before));
         }

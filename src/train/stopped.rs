@@ -73,7 +73,7 @@ pub fn diverged(program: &Program, step: usize, epoch: usize, losses: &VecDeque<
         }
         None => "try a smaller learning rate".into(),
     };
-    diagnostic.help(format!("{mend}; or clip the gradients, or look for the first NaN with --check-nan"))
+    diagnostic.help(format!("{mend}; or clip the gradients"))
 }
 
 /// Whether a hyper-parameter of this name (`net.lr`) is a learning rate.

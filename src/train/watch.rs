@@ -233,3 +233,60 @@ pub fn word(op: &Op) -> String {
         other => format!("'{}'", other.name()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{EngineKind, engine};
+    use crate::ir::InputKind;
+    use crate::source::Span;
+
+    const F32: DType = DType::F32;
+
+    /// Both engines' answer for a graph of one input [4].
+    fn blamed(make: impl Fn(&mut Builder, NodeId) -> NodeId, given: [f64; 4]) -> Option<Found> {
+        let mut graph = Graph::new();
+        let x = graph.add_input("x", Type::new(F32, [4]), InputKind::Arg, Span::default());
+        let y = make(&mut Builder::new(&mut graph, Span::default()), x);
+        graph.add_output("y", y, OutputKind::Value);
+        let scene = Scene { graph, inputs: vec![Tensor::from_f64s(Type::new(F32, [4]), &given)] };
+        let [a, b] = [EngineKind::Jit, EngineKind::Interp]
+            .map(|kind| scene.first_bad(engine(kind, 1).as_ref()).expect("it runs"));
+        assert_eq!(a.as_ref().map(|f| f.node.op.clone()), b.as_ref().map(|f| f.node.op.clone()));
+        a
+    }
+
+    #[test]
+    fn the_first_operation_is_found_with_what_it_read() {
+        let entropy = |b: &mut Builder, x: NodeId| {
+            let log = b.unary(Unary::Log, x);
+            let product = b.mul(log, x);
+            b.reduce(ReduceKind::Sum, product, &[0])
+        };
+        let found = blamed(entropy, [0.5, 0.0, 1.0, 0.0]).expect("0 log 0");
+        assert_eq!(found.node.op, Op::Unary(Unary::Log));
+        assert_eq!((found.operands[0].range, found.operands[0].nans), (Some([0.0, 1.0]), 0));
+        assert_eq!((found.result.nans, found.result.infinities), (0, 2));
+        assert!(blamed(entropy, [0.5, 0.25, 1.0, 2.0]).is_none());
+        let given = blamed(entropy, [0.5, f64::NAN, 1.0, 2.0]).expect("the input is NaN");
+        assert_eq!(given.input.as_deref(), Some("x"));
+    }
+
+    /// A mask of -inf is meant, and what a `where` leaves out is no reason.
+    #[test]
+    fn infinities_of_the_program_are_no_reason() {
+        let masked = |b: &mut Builder, x: NodeId| {
+            let zero = b.full_like(0.0, x);
+            let hidden = b.full_like(f64::NEG_INFINITY, x);
+            let positive = b.compare(Compare::Gt, x, zero);
+            let scores = b.select(positive, x, hidden);
+            let log = b.unary(Unary::Log, x);
+            let chosen = b.select(positive, log, zero);
+            let shares = b.unary(Unary::Exp, scores);
+            let sum = b.add(shares, chosen);
+            b.div(sum, zero)
+        };
+        let found = blamed(masked, [1.0, -1.0, 2.0, 0.0]).expect("a division by zero");
+        assert_eq!(found.node.op, Op::Binary(Binary::Div));
+    }
+}

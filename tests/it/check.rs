@@ -1,9 +1,9 @@
 //! Programs with one kind of mistake each, and the messages that a user reads. After a change of a message, look at the
 //! difference, then accept it: `INSTA_UPDATE=always cargo test --test it bad`.
 
-use optc::diag::render::render;
+use optc::diag::{Diagnostic, render::render};
 use optc::driver::Session;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Checks each file of a folder of `tests/check`.
 fn messages(folder: &str) {
@@ -28,4 +28,48 @@ fn each_mistake_has_its_message() {
 #[test]
 fn newcomers_are_told_what_where_and_how() {
     messages("newcomer/");
+}
+
+/// The programs of all folders of `tests/check`.
+fn programs() -> Vec<PathBuf> {
+    let folders = ["tests/check", "tests/check/newcomer", "tests/check/syntax"];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder of programs"));
+    let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a readable entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "opt"));
+    paths.sort();
+    paths
+}
+
+fn check(path: &Path, text: &str) -> (Session, Vec<Diagnostic>) {
+    let mut session = Session::new();
+    session.open_text(path, text.to_string());
+    let found = session.check();
+    (session, found)
+}
+
+/// A suggested edit is a promise: the text that has it does not have the mistake.
+#[test]
+fn suggested_edits_mend_what_they_are_for() {
+    let mut edits = 0;
+    let mut broken = String::new();
+    for path in programs() {
+        let text = std::fs::read_to_string(&path).expect("UTF-8 text");
+        let (session, found) = check(&path, &text);
+        for d in found.iter().filter(|d| d.edit.is_some()) {
+            let edit = d.edit.as_ref().expect("an edit");
+            edits += 1;
+            let mended = edit.apply(&session.sources);
+            let (after, left) = check(&path, &mended);
+            let alike = |all: &[Diagnostic]| all.iter().filter(|o| o.code == d.code && o.title == d.title).count();
+            let errors = |all: &[Diagnostic]| all.iter().filter(|o| o.is_error()).count();
+            // The first mistake of an item may hide others behind it: only the one that is mended must go.
+            let hid_nothing = d.code.starts_with('E') && !d.code.starts_with("E01");
+            if alike(&left) >= alike(&found) || hid_nothing && errors(&left) > errors(&found) {
+                broken += &format!("{}\n{}", render(&session.sources, std::slice::from_ref(d), false), mended);
+                broken += &format!("\nwhich leaves\n{}\n", render(&after.sources, &left, false));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken}");
+    assert!(edits >= 80, "only {edits} edits");
 }

@@ -15,6 +15,7 @@ mod engine;
 mod examples;
 mod examples_train;
 mod experiments;
+mod faults;
 mod fmt;
 mod gpt;
 mod language;

@@ -141,6 +141,9 @@ const QUIET: &[&str] = &[
     "optimizer R(lr = 0.1)(theta, g, t) {\n  let n = all.norm(g)\n  let s = if n > 0 then lr / n else 0\n  theta <- theta - s*g\n}",
     "optimizer R(inner: optimizer = SGD(0.1))(theta, g, t) {\n  state start = theta\n  inner(theta, g, t)\n  theta <- theta + 0.01*(start - theta)\n}",
     "transform R()(g, theta, t) = rademacher(shape(theta))",
+    // Adamax: what a state has become is not what it began as.
+    "optimizer R(lr = 0.1, eps = 1e-8)(theta, g, t) {\n  state u = 0\n  u <- maximum(0.9*u, abs(g) + eps)\n  theta <- theta - lr*g/u\n}",
+    "optimizer R(lr = 0.1)(theta, g, t) {\n  state v = 0\n  if t == 1 { v <- g^2 + 1 } else { v <- 0.9*v + 0.1*maximum(g^2, 1e-8) }\n  theta <- theta - lr*g/v\n}",
 ];
 
 /// What the checker says about a file with this rule, and about a training with it.
@@ -180,7 +183,7 @@ fn found(rule: &str) -> (SourceMap, Vec<Diagnostic>) {
         }
     }
     if !diags.iter().any(Diagnostic::is_error) {
-        diags.extend(sema::lint::lint(&modules));
+        diags.extend(sema::lint::lint(&modules, &sources));
     }
     (sources, diags)
 }

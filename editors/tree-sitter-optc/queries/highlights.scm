@@ -8,7 +8,7 @@
 (definition kind: _ @keyword.function)
 ["use"] @keyword.import
 ["const" "data" "train" "compare" "sweep" "test" "step" "on"] @keyword
-["let" "param" "state"] @keyword
+["let" "param" "state" "role"] @keyword
 ["if" "then" "else"] @keyword.conditional
 ["for" "in" "scan"] @keyword.repeat
 ["minimize" "report" "observe" "expect" "within" "with" "over" "where" "by" "minimizing" "maximizing"] @keyword
@@ -28,4 +28,5 @@
 (field name: (identifier) @property)
 (use_item module: (identifier) @module)
 (type . (identifier) @type)
+(role name: (identifier) @constant)
 ((identifier) @constant.builtin (#any-of? @constant.builtin "training" "pi" "inf" "nan" "but_last"))

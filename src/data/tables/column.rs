@@ -10,7 +10,7 @@ use super::super::table::{Stored, Values};
 use super::Missing;
 use super::cell::{Cell, Reader};
 use super::texts::Texts;
-use crate::diag::{error, suggest};
+use crate::diag::{error, nearest, suggest};
 use crate::source::Span;
 use indexmap::IndexMap;
 use std::borrow::Cow;
@@ -100,7 +100,8 @@ impl ColumnSpec {
                 .help(format!(
                     "write {name} = \"a\" (a number), {name} = [\"a\", \"b\"] (a vector), {name} = except([\"a\"]) (all others), {name} = label(\"a\") (classes) or {name} = text(\"a\") (text, for tokenize)"
                 ));
-            return Err(vec![diagnostic.maybe_help(suggest(name, options.iter().copied()))]);
+            let at = arg.named_at.unwrap_or(arg.span);
+            return Err(vec![diagnostic.did_you_mean(at, name, options.iter().copied())]);
         };
         Ok(ColumnSpec { name: name.into(), span: arg.span, kind, fields, classes, options })
     }
@@ -138,16 +139,18 @@ impl ColumnSpec {
                 })
             }
             (Field::Name(name), Some(header)) => header.iter().position(|h| h == name).ok_or_else(|| {
-                // A misspelt option looks like a column.
-                let option = suggest(&self.name, self.options.iter().copied());
-                vec![
-                    error("E0404", format!("there is no column \"{name}\" in '{}'", path.display()))
-                        .at(self.span, "not in the header")
-                        .note(format!("header: {}", shorten(&header.join(", "))))
-                        .maybe_help(
-                            suggest(name, header.iter().map(String::as_str)).filter(|_| name.len() > 1).or(option),
-                        ),
-                ]
+                let d = error("E0404", format!("there is no column \"{name}\" in '{}'", path.display()))
+                    .at(self.span, "not in the header")
+                    .note(format!("header: {}", shorten(&header.join(", "))));
+                let near = nearest(name, header.iter().map(String::as_str)).filter(|_| name.len() > 1);
+                vec![match near {
+                    Some(near) if self.kind == Kind::Scalar => {
+                        d.help(format!("did you mean '{near}'?")).edit(self.span, format!("\"{near}\""))
+                    }
+                    Some(near) => d.help(format!("did you mean '{near}'?")),
+                    // A misspelt option looks like a column.
+                    None => d.maybe_help(suggest(&self.name, self.options.iter().copied())),
+                }]
             }),
             (Field::Name(name), None) => Err(vec![
                 error("E0404", format!("\"{name}\" is a name, but the file has no header"))

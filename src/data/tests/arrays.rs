@@ -88,7 +88,7 @@ fn idx_scale_and_classes() {
     small(&folder);
     let with = |more: (&'static str, Value)| {
         let mut call = pair();
-        call.args.push(Arg { name: Some(more.0.into()), value: more.1, span: span(9) });
+        call.args.push(Arg { name: Some(more.0.into()), value: more.1, span: span(9), named_at: None });
         call
     };
     let data = folder.open(with(("scale", Value::Int(1))), &[]).unwrap();

@@ -30,6 +30,7 @@ pub fn call(name: &str, args: &[(&str, Value)]) -> Call {
         name: (!name.is_empty()).then(|| name.to_string()),
         value: value.clone(),
         span: span(100 + i),
+        named_at: None,
     });
     Call { name: name.into(), args: args.collect(), span: span(1) }
 }

@@ -8,7 +8,7 @@ use ndarray::{Array2, Array3, ShapeBuilder};
 use ndarray_npy::WriteNpyExt;
 
 fn stream(mut source: Call, value: bool) -> Call {
-    let arg = Arg { name: Some("stream".into()), value: Value::Bool(value), span: span(190) };
+    let arg = Arg { name: Some("stream".into()), named_at: None, value: Value::Bool(value), span: span(190) };
     source.args.push(arg);
     source
 }
@@ -184,7 +184,7 @@ fn csv_of_several_groups() {
         same(&folder, source.clone(), &[&[split.clone(), by], &rest[..]].concat());
     }
     let mut parts = source.clone();
-    parts.args.push(Arg { name: Some("test".into()), value: text("more.csv"), span: span(150) });
+    parts.args.push(Arg { name: Some("test".into()), named_at: None, value: text("more.csv"), span: span(150) });
     same(&folder, parts, &[&[by("median")], &rest[..]].concat());
     let dropped = [("", text("t.csv")), ("missing", text("drop")), ("x", texts(&["a", "b"])), ("c", text("c"))];
     same(&folder, call("csv", &dropped), &[on("normalize", "x")]);

@@ -27,7 +27,7 @@ fn linear_has_the_asked_weights() {
 #[test]
 fn moons_lie_on_their_circles() {
     let mut source = sized("synthetic.moons", 400, 50);
-    source.args.push(Arg { name: Some("noise".into()), value: Value::Int(0), span: span(9) });
+    source.args.push(Arg { name: Some("noise".into()), value: Value::Int(0), span: span(9), named_at: None });
     let data = made(source, &[]);
     assert_eq!(data.schema().columns[1].classes, Some(2));
     let (x, label) = (column(&data, Split::Train, "x"), column(&data, Split::Train, "label"));

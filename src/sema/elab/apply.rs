@@ -6,7 +6,7 @@
 
 use super::ops::Operand;
 use super::{Elab, Failed, Frame, FrameKind, MAX_DEPTH, R};
-use crate::diag::{error, suggest};
+use crate::diag::error;
 use crate::ir::DType;
 use crate::sema::builtins::Builtin;
 use crate::sema::modules::DefId;
@@ -51,7 +51,8 @@ impl Elab<'_> {
             Value::Poison => Err(Failed::Reported),
             other => {
                 let found = self.type_text(&other);
-                Err(self.fail(error("E0207", format!("{found} cannot be called")).at(span, "called here")))
+                let d = error("E0207", format!("{found} cannot be called")).at(span, "called here");
+                Err(self.fail(d.help("a product is written `a * b`; an element is `x[i]`")))
             }
         }
     }
@@ -176,7 +177,7 @@ impl Elab<'_> {
     /// Binds hyper-parameters.
     pub fn instance(&mut self, id: DefId, args: Vec<Argument>, span: Span) -> R<Rc<Instance>> {
         let def = self.modules.def(id);
-        let given = self.bind(&def.hypers, args, &self.def_text(id), "hyper-parameter", def.name.span)?;
+        let given = self.bind(&def.hypers, &def.inputs, args, &self.def_text(id), "hyper-parameter", def.name.span)?;
         let frame = self.new_frame(id.module, FrameKind::Def(def.kind), self.def_text(id), String::new());
         self.enter(frame, span)?;
         let hypers = self.hyper_values(def, given, span);
@@ -206,10 +207,11 @@ impl Elab<'_> {
         Ok(values)
     }
 
-    /// Pairs arguments with parameters, by position and by name.
+    /// Pairs arguments with parameters, by position and by name. The definition's other parameters are only suggested.
     fn bind(
         &mut self,
         params: &[Param],
+        others: &[Param],
         args: Vec<Argument>,
         owner: &str,
         word: &str,
@@ -227,13 +229,18 @@ impl Elab<'_> {
                 Some(name) => match params.iter().position(|p| p.name.name == name.name) {
                     Some(index) => index,
                     None => {
-                        let known: Vec<&str> = params.iter().map(|p| p.name.name.as_str()).collect();
+                        let of = |list: &[Param]| list.iter().map(|p| p.name.name.clone()).collect::<Vec<_>>();
+                        let (own, others) = (of(params), of(others));
+                        let known = own.iter().chain(&others).map(String::as_str);
                         let mut d = error("E0205", format!("{owner} has no {word} '{}'", name.name))
                             .at(name.span, "unknown name")
                             .at(declared, "defined here")
-                            .maybe_help(suggest(&name.name, known.iter().copied()));
-                        if !known.is_empty() {
-                            d = d.note(format!("{word}s: {}", known.join(", ")));
+                            .did_you_mean(name.span, &name.name, known);
+                        let other_word = if word == "input" { "hyper-parameter" } else { "input" };
+                        for (word, names) in [(word, own), (other_word, others)] {
+                            if !names.is_empty() && (word != "input" || d.edit.is_none()) {
+                                d = d.note(format!("{word}s: {}", names.join(", ")));
+                            }
                         }
                         self.fail(d);
                         failed = true;
@@ -318,7 +325,10 @@ impl Elab<'_> {
             d = d.help("give a whole number");
         }
         if let (Value::Str(text), false) = (&value, matches!(declared.as_str(), "string" | "any")) {
-            d = d.help(format!("without quotes: `{text}`"));
+            let known = self.modules.lookup(self.frame().module, text).is_some();
+            if known || text.parse::<f64>().is_ok() {
+                d = d.help(format!("without quotes: `{text}`")).edit(at, text.as_ref());
+            }
         }
         Err(self.fail(d))
     }
@@ -346,7 +356,7 @@ impl Elab<'_> {
         }
         let def = self.modules.def(instance.def);
         let title = self.def_text(instance.def);
-        let bound = self.bind(&def.inputs, args, &title, "input", def.name.span)?;
+        let bound = self.bind(&def.inputs, &def.hypers, args, &title, "input", def.name.span)?;
         if matches!(def.kind, DefKind::Loss | DefKind::Metric) {
             self.note_compared(&bound);
         }
@@ -387,6 +397,7 @@ impl Elab<'_> {
 
     /// Inputs are checked in order, so that the first solves dimensions for the next; then the body.
     fn apply_body(&mut self, def: &Def, bound: Vec<Option<Argument>>, title: &str, span: Span) -> R<Value> {
+        self.check_order(def, &bound)?;
         for (param, arg) in def.inputs.iter().zip(bound) {
             let value = match (arg, &param.default) {
                 (Some(arg), _) => match &param.ty {
@@ -419,6 +430,31 @@ impl Elab<'_> {
             }
             None => Ok(value),
         }
+    }
+
+    /// Two inputs that are given the other way round, as their element types tell: `cross_entropy(label, logits)`.
+    fn check_order(&mut self, def: &Def, bound: &[Option<Argument>]) -> R<()> {
+        let ([p, q], [Some(a), Some(b)]) = (def.inputs.as_slice(), bound) else { return Ok(()) };
+        let declared = |input: &Param| self.dtype_named(&input.ty.as_ref().filter(|t| t.dims.is_some())?.base.name);
+        let given = |arg: &Argument| match &arg.value {
+            Value::Tensor(t) if !t.weak => Some(self.graph.dtype(t.node)),
+            _ => None,
+        };
+        let swapped = declared(p) != declared(q) && given(a) == declared(q) && given(b) == declared(p);
+        if !swapped || given(a).is_none() || given(b).is_none() {
+            return Ok(());
+        }
+        let (name, first, second) = (&def.name.name, &p.name.name, &q.name.name);
+        let (ta, tb) = (self.type_text(&a.value), self.type_text(&b.value));
+        let d = error("E0204", format!("{name} takes '{first}', then '{second}': here they are the other way round"))
+            .at(a.span, format!("'{first}' is due here, this is {ta}"))
+            .at(b.span, format!("'{second}' is due here, this is {tb}"))
+            .at(p.name.span.to(q.name.span), "declared here");
+        let (xa, xb) = (self.sources.text(a.span), self.sources.text(b.span));
+        let between = self.sources.text(Span { start: a.span.end, end: b.span.start, ..a.span }).trim() == ",";
+        let adjacent = a.span.file == b.span.file && between && a.name.is_none() && b.name.is_none();
+        let d = if adjacent { d.help("swap them").edit(a.span.to(b.span), format!("{xb}, {xa}")) } else { d };
+        Err(self.fail(d))
     }
 
     /// Hyper-parameters as the body sees them. In an update rule, numbers are run-time inputs (so that changing one

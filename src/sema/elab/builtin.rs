@@ -2,9 +2,11 @@
 
 use super::apply::Argument;
 use super::dims::MAX_SIZE;
+use super::dims::axes_text;
+use super::expr::KNOWN_EARLY;
 use super::ops::Operand;
 use super::{Elab, Failed, R};
-use crate::diag::{error, suggest};
+use crate::diag::error;
 use crate::ir::op::{Decomposition, Hint};
 use crate::ir::{ArgKind, DType, InputKind, Op, ReduceKind};
 use crate::sema::builtins::Builtin;
@@ -50,7 +52,7 @@ impl Elab<'_> {
                         return Err(self.fail(
                             error("E0205", format!("'{}' has no argument '{}'", builtin.name(), name.name))
                                 .at(name.span, "unknown name")
-                                .maybe_help(suggest(&name.name, names.iter().copied()))
+                                .did_you_mean(name.span, &name.name, names.iter().copied())
                                 .note(format!("arguments: {}", names.join(", "))),
                         ));
                     }
@@ -114,7 +116,8 @@ impl Elab<'_> {
         };
         list.ok_or_else(|| {
             let found = self.type_text(&x.value);
-            self.fail(error("E0211", "expected integers known at compile time").at(x.span, format!("this is {found}")))
+            let d = error("E0211", "expected integers known at compile time").at(x.span, format!("this is {found}"));
+            self.fail(d.help(KNOWN_EARLY))
         })
     }
 
@@ -161,7 +164,7 @@ impl Elab<'_> {
             let axis = if i < 0 { i + rank as i64 } else { i };
             if axis < 0 || axis >= rank as i64 {
                 return Err(self.fail(
-                    error("E0213", format!("axis {i} of a tensor with {rank} axes"))
+                    error("E0213", format!("axis {i} of a tensor with {}", axes_text(rank)))
                         .at(at, format!("axes are 0..{rank}, or -{rank}..-1 from the end")),
                 ));
             }
@@ -242,6 +245,7 @@ impl Elab<'_> {
                 let rank = self.shape_of(x)?.len();
                 let axis = self.optional(&mut t);
                 let axis = self.one_axis(axis, rank, Some(0), span)?;
+                let index = self.index_if_chosen(index, span);
                 self.push(Op::Gather { axis }, &[x, index], span)
             }
             Builtin::ScatterAdd => {
@@ -252,6 +256,7 @@ impl Elab<'_> {
                 let rank = self.shape_of(x)?.len();
                 let axis = self.optional(&mut t);
                 let axis = self.one_axis(axis, rank, Some(0), span)?;
+                let index = self.index_if_chosen(index, span);
                 self.push(Op::ScatterAdd { axis }, &[x, index, u], span)
             }
             Builtin::Conv { transposed } => self.conv(b, transposed, args, span),
@@ -405,7 +410,10 @@ impl Elab<'_> {
         let name = op.name();
         match self.graph.try_push(op, &nodes, Hint::default(), span) {
             Ok(node) => Ok(Value::Tensor(Tensor { node, ..args[0] })),
-            Err(reason) => Err(self.fail(error("E0203", format!("'{name}' does not fit: {reason}")).at(span, "here"))),
+            Err(reason) => {
+                let reason = self.in_users_types(&reason.to_string());
+                Err(self.fail(error("E0203", format!("'{name}' does not fit: {reason}")).at(span, "here")))
+            }
         }
     }
 
@@ -459,6 +467,7 @@ impl Elab<'_> {
             operands.push(self.tensor_of_type(x.value, self.float, x.span)?);
             self.shape_of(operands[operands.len() - 1])?;
         }
+        operands[0] = self.matrix_if_chosen(operands[0], span);
         let made = self.push(Op::Decompose(kind), &operands, span)?;
         let (Value::Tensor(all), Decomposition::Eigh) = (&made, kind) else { return Ok(made) };
         let shape = self.shape_of(*all)?;
@@ -520,7 +529,7 @@ impl Elab<'_> {
         let perm: Vec<usize> = match self.optional(&mut t) {
             None if rank < 2 => {
                 return Err(self.fail(
-                    error("E0213", format!("a tensor with {rank} axes has none to swap")).at(at, "this tensor"),
+                    error("E0213", format!("a tensor with {} has none to swap", axes_text(rank))).at(at, "this tensor"),
                 ));
             }
             None => {

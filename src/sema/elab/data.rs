@@ -2,7 +2,7 @@
 
 use super::{Elab, R};
 use crate::data::spec::{Arg as SpecArg, Call, Column, Pipeline, Schema, Value as SpecValue};
-use crate::diag::{Diagnostic, error, suggest};
+use crate::diag::{Diagnostic, error};
 use crate::ir::DType;
 use crate::sema::modules::Modules;
 use crate::sema::value::Value;
@@ -24,7 +24,7 @@ impl Elab<'_> {
                 Err(self.fail(
                     error("E0201", format!("unknown data '{name}'"))
                         .at(train.data.span, "no data item of this name")
-                        .maybe_help(suggest(name, known)),
+                        .did_you_mean(train.data.span, name, known),
                 ))
             }
         }
@@ -54,7 +54,12 @@ impl Elab<'_> {
         let mut out = vec![];
         for arg in args {
             let value = self.data_value(&arg.value)?;
-            out.push(SpecArg { name: arg.name.as_ref().map(|n| n.name.clone()), value, span: arg.value.span });
+            out.push(SpecArg {
+                name: arg.name.as_ref().map(|n| n.name.clone()),
+                value,
+                span: arg.value.span,
+                named_at: arg.name.as_ref().map(|n| n.span),
+            });
         }
         Ok(Call { name, args: out, span: expr.span })
     }
@@ -146,9 +151,9 @@ pub fn pipelines(
 }
 
 /// What a train item may ask about its data, beside the columns.
-const DATA_FACTS: [&str; 2] = ["rows", "test_rows"];
+pub const DATA_FACTS: [&str; 2] = ["rows", "test_rows"];
 /// What it may ask about a column.
-const COLUMN_FACTS: [&str; 2] = ["classes", "shape"];
+pub const COLUMN_FACTS: [&str; 2] = ["classes", "shape"];
 
 impl Elab<'_> {
     /// `corpus.text`, `corpus.rows`: columns first.
@@ -164,7 +169,7 @@ impl Elab<'_> {
                 Err(self.fail(
                     error("E0302", format!("the data has no column '{other}'"))
                         .at(name.span, "not a column")
-                        .maybe_help(suggest(other, known.iter().copied()))
+                        .did_you_mean(name.span, other, known.iter().copied())
                         .note(format!("known here: {}", known.join(", "))),
                 ))
             }
@@ -183,7 +188,7 @@ impl Elab<'_> {
             (other, _) => Err(self.fail(
                 error("E0302", format!("a column has no '{other}'"))
                     .at(name.span, "not known about a column")
-                    .maybe_help(suggest(other, COLUMN_FACTS))
+                    .did_you_mean(name.span, other, COLUMN_FACTS)
                     .note(format!("known about a column: {}", COLUMN_FACTS.join(", "))),
             )),
         }

@@ -1,8 +1,8 @@
 //! Types of definitions against values: dimension variables are solved and remember where they came from.
 
 use super::{DimBinding, Elab, Failed, R, Rest};
-use crate::diag::error;
 use crate::diag::shapes::{Align, Row, draw};
+use crate::diag::{Diagnostic, error};
 use crate::ir::DType;
 use crate::sema::value::{Layout, Tensor, Value};
 use crate::source::Span;
@@ -54,7 +54,10 @@ impl Elab<'_> {
         let d = error(code, format!("'{name}' takes {want} values, not {have} values"))
             .at(at, format!("this is {}", self.type_text(value)))
             .at(ty.span, format!("declared as {}", self.sources.text(ty.span)));
-        Err(self.fail(if given.contains('\n') { d } else { d.help(format!("convert it: `{want}({given})`")) }))
+        Err(self.fail(match given.contains('\n') {
+            true => d.help(format!("convert it: `{want}(…)`")),
+            false => d.help(format!("convert it: `{want}({given})`")).edit(at, format!("{want}({given})")),
+        }))
     }
 
     fn match_scalar(&mut self, name: &str, ty: &TypeExpr, dtype: DType, value: Value, at: Span) -> R<Value> {
@@ -115,12 +118,11 @@ impl Elab<'_> {
         let want = self.dtype_text(dtype);
         let have = self.dtype_text(found);
         let code = if found == DType::I32 && dtype.is_float() { "E0208" } else { "E0204" };
-        let help = format!("convert it: `{want}(…)`");
-        Err(self.fail(
-            error(code, format!("expected {want} values, found {have} values"))
-                .at(at, format!("these are {have}"))
-                .help(help),
-        ))
+        let d = error(code, format!("expected {want} values, found {have} values"))
+            .at(at, format!("these are {have}"))
+            .help(format!("convert it: `{want}(…)`"));
+        let d = if dtype == DType::Bool { d } else { self.wrap(d, at, want) };
+        Err(self.fail(d))
     }
 
     pub fn dtype_text(&self, dtype: DType) -> &'static str {
@@ -137,14 +139,15 @@ impl Elab<'_> {
         let fixed = dims.len() - usize::from(rest.is_some());
         let fits = if rest.is_some() { shape.len() >= fixed } else { shape.len() == fixed };
         if !fits {
-            let axes = |n: usize| if n == 1 { "1 axis".to_string() } else { format!("{n} axes") };
             let least = if rest.is_some() { "at least " } else { "" };
             let (name, found) = text.split_once(": ").unwrap_or(("this", text));
-            let wanted = axes(fixed);
-            let d = error("E0203", format!("'{name}' takes a tensor of {least}{wanted}, not of {}", axes(shape.len())))
+            let (wanted, given) = (axes_text(fixed), axes_text(shape.len()));
+            let d = error("E0203", format!("'{name}' takes a tensor of {least}{wanted}, not of {given}"))
                 .at(at, format!("this is {found}"))
                 .at(ty.span, format!("declared as {}", self.sources.text(ty.span)));
-            return Err(self.fail(d.maybe_help(rank_help(fixed, rest.is_some(), shape))));
+            let d = d.maybe_help(rank_help(fixed, rest.is_some(), shape));
+            let spare = shape.len() == fixed + 1 && shape.last() == Some(&1);
+            return Err(self.fail(if spare { self.drop_last_axis(d, at) } else { d }));
         }
         self.note_text(ty.span, text.split_once(": ").map_or(text, |(_, found)| found));
         // Plain variables first: they are what arithmetic in the other dimensions is made of.
@@ -180,26 +183,40 @@ impl Elab<'_> {
                 let (a, b) = (&known.axes, &axes);
                 let spare = |long: &[usize], short: &[usize]| long.strip_suffix(&[1]) == Some(short);
                 let name = |text: &str| text.split_once(':').map_or("x".to_string(), |(name, _)| name.to_string());
-                let help = if spare(b, a) {
-                    Some(format!("drop the axis of size 1 of '{}': `[.., 0]`", name(text)))
+                let drop = |name| format!("drop the axis of size 1 of '{name}': `[.., 0]`");
+                let d = error("E0203", format!("shapes disagree: '..' is {a:?} and {b:?}"))
+                    .at(at, text)
+                    .at(known.span, &known.origin)
+                    .at(span, "'..' must be the same axes in every input");
+                Err(self.fail(if spare(b, a) {
+                    self.drop_last_axis(d.help(drop(name(text))), at)
                 } else if spare(a, b) {
-                    Some(format!("drop the axis of size 1 of '{}': `[.., 0]`", name(&known.origin)))
+                    self.drop_last_axis(d.help(drop(name(&known.origin))), known.span)
                 } else {
-                    None
-                };
-                Err(self.fail(
-                    error("E0203", format!("shapes disagree: '..' is {a:?} and {b:?}"))
-                        .at(at, text)
-                        .at(known.span, known.origin)
-                        .at(span, "'..' must be the same axes in every input")
-                        .maybe_help(help),
-                ))
+                    d
+                }))
             }
             _ => {
                 self.frame().rest = Some(Rest { axes, span: at, origin: text.to_string() });
                 Ok(())
             }
         }
+    }
+
+    /// The mend of a value whose last axis, of size 1, is one too many.
+    pub fn drop_last_axis(&self, d: Diagnostic, at: Span) -> Diagnostic {
+        let text = self.sources.text(at);
+        match text.contains('\n') {
+            true => d,
+            false if is_primary(text) => d.edit(at, format!("{text}[.., 0]")),
+            false => d.edit(at, format!("({text})[.., 0]")),
+        }
+    }
+
+    /// The mend of a value that a function has to be applied to.
+    pub fn wrap(&self, d: Diagnostic, at: Span, function: &str) -> Diagnostic {
+        let text = self.sources.text(at);
+        if text.contains('\n') { d } else { d.edit(at, format!("{function}({text})")) }
     }
 
     fn bind_dim(&mut self, name: &str, declared: Span, size: usize, text: &str, at: Span) -> R<()> {
@@ -455,6 +472,11 @@ struct Given<'a> {
     at: Span,
 }
 
+/// `1 axis`, `2 axes`
+pub fn axes_text(n: usize) -> String {
+    if n == 1 { "1 axis".into() } else { format!("{n} axes") }
+}
+
 /// The likely mend when a tensor has more axes than are wanted, or fewer.
 fn rank_help(wanted: usize, or_more: bool, shape: &[usize]) -> Option<String> {
     let extra = shape.len().checked_sub(wanted);
@@ -473,6 +495,16 @@ pub const MAX_SIZE: usize = 1 << 40;
 
 pub fn is_dim_variable(name: &str) -> bool {
     name.chars().next().is_some_and(char::is_uppercase)
+}
+
+/// Whether `[…]` may follow without parentheses: names, calls and places.
+fn is_primary(text: &str) -> bool {
+    let mut depth = 0;
+    text.starts_with(crate::syntax::is_name_start)
+        && text.chars().all(|c| {
+            depth += i32::from(matches!(c, '(' | '[' | '{')) - i32::from(matches!(c, ')' | ']' | '}'));
+            depth > 0 || matches!(c, ')' | ']' | '.') || crate::syntax::is_name_char(c)
+        })
 }
 
 /// A number of a literal that no integer equals.

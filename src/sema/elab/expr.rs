@@ -2,15 +2,19 @@
 
 use super::ops::Operand;
 use super::{Elab, Failed, FrameKind, R};
-use crate::diag::{error, suggest};
+use crate::diag::{Diagnostic, error};
 use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
 use crate::sema::library;
-use crate::sema::modules::Global;
+use crate::sema::modules::{Global, ModuleId, Modules};
 use crate::sema::program::PLATEAUS;
 use crate::sema::value::{Axes, Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{BinOp, Block, DefKind, Expr, ExprKind, Ident};
 use std::rc::Rc;
+
+/// For those who want a tensor's value where only its shape is known.
+pub const KNOWN_EARLY: &str =
+    "known then are numbers, hyper-parameters, `shape(x)` and `size(x, axis = 0)`, not what a tensor holds";
 
 impl Elab<'_> {
     pub fn expr(&mut self, expr: &Expr) -> R<Value> {
@@ -130,27 +134,27 @@ impl Elab<'_> {
             return Failed::Reported;
         }
         let unknown = error("E0201", format!("unknown name '{name}'")).at(span, "not defined here");
-        if let Some(inputs) = self.step_inputs_with(name) {
-            let help = format!("'{name}' is a column of the data: name it in `step({inputs})`");
+        let in_step = self.frames.last().is_some_and(|f| f.kind == FrameKind::Train);
+        if in_step && self.columns.iter().any(|c| c == name) {
+            let names: Vec<&str> = self.step_inputs.iter().map(|i| i.name.as_str()).chain([name]).collect();
+            let help = format!("'{name}' is a column of the data: name it in `step({})`", names.join(", "));
+            let d = unknown.help(help);
+            let d = match self.step_inputs.last() {
+                Some(last) => d.edit(Span { start: last.span.end, ..last.span }, format!(", {name}")),
+                None => d,
+            };
             self.frame().scopes[0].insert(name.to_string(), Value::Poison);
-            return self.fail(unknown.help(help));
+            return self.fail(d);
         }
         let frame = self.frames.last().expect("elaboration happens inside a frame");
         let locals = frame.scopes.iter().flat_map(|s| s.keys()).map(String::as_str);
         let dims = frame.dims.keys().map(String::as_str);
         let globals = self.modules.names(module);
-        let help = unknown_name_help(name, locals.chain(dims).chain(globals));
+        let known: Vec<&str> = locals.chain(dims).chain(globals).collect();
+        let unknown = mend_name(unknown, self.modules, module, name, span, known.into_iter());
         // One message about a name is enough.
         self.frame().scopes[0].insert(name.to_string(), Value::Poison);
-        self.fail(unknown.maybe_help(help))
-    }
-
-    /// In the step of a training, the inputs with this column of the data among them.
-    fn step_inputs_with(&self, name: &str) -> Option<String> {
-        let in_step = self.frames.last().is_some_and(|f| f.kind == FrameKind::Train);
-        let (column, inputs) = (self.columns.iter().any(|c| c == name), self.step_inputs.iter());
-        let all: Vec<&str> = inputs.map(String::as_str).filter(|i| self.columns.iter().any(|c| c == i)).collect();
-        (in_step && column).then(|| all.into_iter().chain([name]).collect::<Vec<_>>().join(", "))
+        self.fail(unknown)
     }
 
     /// A `const`, evaluated in its own module.
@@ -191,12 +195,12 @@ impl Elab<'_> {
                 let found = self.type_text(&other);
                 let function = Builtin::from_name(&name.name).is_some()
                     || self.modules.lookup(self.frame().module, &name.name).is_some();
-                let called = format!("a function is called: `{}({})`", name.name, self.sources.text(base.span));
-                Err(self.fail(
-                    error("E0204", format!("{found} has no part '{}'", name.name))
-                        .at(span, "in this expression")
-                        .maybe_help(function.then_some(called)),
-                ))
+                let called = format!("{}({})", name.name, self.sources.text(base.span));
+                let d = error("E0204", format!("{found} has no part '{}'", name.name)).at(span, "in this expression");
+                Err(self.fail(match function {
+                    true => d.help(format!("a function is called: `{called}`")).edit(span, called),
+                    false => d,
+                }))
             }
         }
     }
@@ -228,27 +232,47 @@ impl Elab<'_> {
                 let found = self.type_text(&other);
                 Err(self.fail(
                     error("E0211", "expected an integer known at compile time")
-                        .at(expr.span, format!("this is {found}")),
+                        .at(expr.span, format!("this is {found}"))
+                        .help(KNOWN_EARLY),
                 ))
             }
         }
     }
 }
 
-/// The nearest name in scope, or the `use` that brings the name in.
-pub fn unknown_name_help<'a>(name: &str, in_scope: impl Iterator<Item = &'a str>) -> Option<String> {
+/// The mend of a name that is unknown: the nearest name in scope, or the `use` that brings the name in.
+pub fn mend_name<'a>(
+    unknown: Diagnostic,
+    modules: &Modules,
+    module: ModuleId,
+    name: &str,
+    span: Span,
+    in_scope: impl Iterator<Item = &'a str>,
+) -> Diagnostic {
     match name {
-        "True" | "TRUE" => return Some("write `true`".into()),
-        "False" | "FALSE" => return Some("write `false`".into()),
-        "self" => return Some("parameters and states are named as they are declared, without `self`".into()),
+        "True" | "TRUE" => return unknown.help("write `true`").edit(span, "true"),
+        "False" | "FALSE" => return unknown.help("write `false`").edit(span, "false"),
+        "close" | "allclose" | "isclose" => {
+            return unknown.help("of numbers that are nearly equal, a test says `expect a ~ b within 1e-6`");
+        }
+        "self" => return unknown.help("parameters and states are named as they are declared, without `self`"),
         _ => {}
     }
-    if let Some(module) = library::home(name) {
-        return Some(format!("the library has it: add `use {module}.{name}`"));
+    if let Some(home) = library::home(name) {
+        let unknown = unknown.help(format!("the library has it: add `use {home}.{name}`"));
+        return match modules.first_use(module) {
+            Some(at) => unknown.edit(Span { end: at.start, ..at }, format!("use {home}.{name}\n")),
+            None => unknown,
+        };
+    }
+    if super::dims::is_dim_variable(name) && name.chars().count() <= 2 {
+        return unknown.help(
+            "a dimension is solved from the type of an input; elsewhere a size is a number or a hyper-parameter",
+        );
     }
     let mut names: Vec<&'a str> = in_scope.collect();
     names.extend(Builtin::names().map(|n| -> &'a str { n }));
     names.push("training");
     names.sort_unstable();
-    suggest(name, names)
+    unknown.did_you_mean(span, name, names)
 }

@@ -1,5 +1,6 @@
 //! `x[0]`, `x[1:3, .., new]`, and lists by position.
 
+use super::dims::axes_text;
 use super::ops::Operand;
 use super::{Elab, R};
 use crate::diag::error;
@@ -65,7 +66,7 @@ impl Elab<'_> {
         let named = items.iter().filter(|i| matches!(i, IndexItem::At(_) | IndexItem::Slice { .. })).count();
         if named > shape.len() {
             return Err(self.fail(
-                error("E0213", format!("{named} indices for a tensor with {} axes", shape.len()))
+                error("E0213", format!("{named} indices for a tensor with {}", axes_text(shape.len())))
                     .at(span, format!("its shape is {shape:?}")),
             ));
         }
@@ -120,6 +121,9 @@ impl Elab<'_> {
             }
         }
         result.extend(&shape[axis..]);
+        for (_, index) in &mut gathers {
+            *index = self.index_if_chosen(*index, span);
+        }
         let mut build = self.build(span);
         let sliced = build.slice(t.node, start, limit, stride);
         let mut node = build.reshape(sliced, &result);

@@ -8,6 +8,7 @@
 pub mod apply;
 mod attention;
 mod builtin;
+mod choice;
 mod data;
 mod dims;
 mod einsum;
@@ -20,14 +21,17 @@ mod index;
 pub mod ops;
 mod optimizer;
 mod pass;
+pub mod probe;
 mod ranges;
 mod rule;
 mod sample;
 mod scan;
 mod scan_body;
+mod settings;
 mod state;
 mod stmt;
 mod train;
+mod untrained;
 mod update;
 mod window;
 
@@ -43,10 +47,11 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use data::pipelines;
+pub use data::{COLUMN_FACTS, DATA_FACTS, pipelines};
 pub use expect::{Expectation, test_graph};
-pub use expr::unknown_name_help;
-pub use train::{BuildOptions, TrainSource, objective_name, program, program_recorded};
+pub use expr::mend_name;
+pub use settings::objective_name;
+pub use train::{BuildOptions, TrainSource, program, program_recorded};
 pub use update::{GRADIENT, update_program};
 
 /// Why an expression has no value.
@@ -124,8 +129,12 @@ pub struct ParamSlot {
     pub span: Span,
     /// The call of the layer that made it.
     pub made_at: Span,
+    /// The call in the user's text that it was made in.
+    pub called_at: Span,
     /// The name of that layer: `Dense`.
     pub layer: String,
+    /// What it is for, if the layer says so: `norm`.
+    pub role: Option<String>,
 }
 
 /// Whose state it is.
@@ -210,13 +219,13 @@ pub struct Elab<'a> {
     pub has_eval: bool,
     /// The train item's sample: its settings and its scores.
     pub sample: Option<(crate::sema::program::Sample, NodeId)>,
-    /// Run-time `if`s around the statement under way.
-    pub choices: usize,
+    /// The conditions of the run-time `if`s around the statement under way, the outermost first.
+    pub choices: Vec<NodeId>,
     /// `optc eval`: parameters take their starting values in the same graph.
     pub inline_params: bool,
     /// Of a training: the columns of its data, and those that its step names.
     pub columns: Vec<String>,
-    pub step_inputs: Vec<String>,
+    pub step_inputs: Vec<crate::syntax::ast::Ident>,
     named_inputs: HashMap<String, NodeId>,
     /// What the first loss or metric compares: prediction and target.
     pub compared: Option<(NodeId, NodeId)>,
@@ -258,7 +267,7 @@ impl<'a> Elab<'a> {
             evaluation: vec![],
             has_eval: false,
             sample: None,
-            choices: 0,
+            choices: vec![],
             inline_params: false,
             columns: vec![],
             step_inputs: vec![],
@@ -283,24 +292,35 @@ impl<'a> Elab<'a> {
 
     /// A mistake that is found inside the library is (nearly always) one of the call: that place comes first.
     fn in_users_text(&self, mut diagnostic: Diagnostic) -> Diagnostic {
-        let users = |span: Span| self.modules.user_modules().any(|(_, m)| m.file == span.file);
-        if diagnostic.labels.is_empty() || diagnostic.labels.iter().any(|l| users(l.span)) {
+        if diagnostic.labels.is_empty() || diagnostic.labels.iter().any(|l| self.is_users(l.span)) {
             return diagnostic;
         }
-        let call = self.frames.iter().rev().find(|f| f.called_at != Span::default() && users(f.called_at));
-        if let Some(frame) = call {
+        if let Some(frame) = self.users_calls().next() {
             let text = format!("in this call of {}", frame.title);
             diagnostic.labels.insert(0, Label { span: frame.called_at, text });
         }
         diagnostic
     }
 
+    /// A place in a text of the user's, not in the library.
+    fn is_users(&self, span: Span) -> bool {
+        self.modules.user_modules().any(|(_, m)| m.file == span.file)
+    }
+
+    /// The activations whose calls stand in the user's text, the innermost first.
+    fn users_calls(&self) -> impl Iterator<Item = &Frame> {
+        self.frames.iter().rev().filter(|f| f.called_at != Span::default() && self.is_users(f.called_at))
+    }
+
+    /// The innermost call in the user's text.
+    pub fn users_call(&self) -> Option<Span> {
+        self.users_calls().next().map(|frame| frame.called_at)
+    }
+
     /// Through which calls the walk came to this place, if there are several: shapes come from them.
     fn with_calls(&self, mut diagnostic: Diagnostic) -> Diagnostic {
         const MOST: usize = 4;
-        let users = |span: Span| self.modules.user_modules().any(|(_, m)| m.file == span.file);
-        let calls = self.frames.iter().rev().filter(|f| f.called_at != Span::default() && users(f.called_at));
-        let calls: Vec<&Frame> = calls.collect();
+        let calls: Vec<&Frame> = self.users_calls().collect();
         if calls.len() < 2 {
             return diagnostic;
         }
@@ -415,6 +435,11 @@ impl<'a> Elab<'a> {
         };
         let dims: Vec<String> = ty.shape.iter().map(usize::to_string).collect();
         if dims.is_empty() { base.into() } else { format!("{base}[{}]", dims.join(", ")) }
+    }
+
+    /// What the IR says of its types, with the names that the user knows.
+    pub fn in_users_types(&self, text: &str) -> String {
+        text.replace(&format!("{}[", self.float.name()), "float[").replace("i32[", "int[")
     }
 
     pub fn def_text(&self, def: DefId) -> String {

@@ -183,12 +183,16 @@ impl Elab<'_> {
         let (tx, ty) = (text(x, dx), text(y, dy));
         let ints = (dx == DType::I32) != (dy == DType::I32) && dx != DType::Bool && dy != DType::Bool;
         let code = if ints { "E0208" } else { "E0204" };
-        Err(self.fail(
-            error(code, format!("{tx} values meet {ty} values"))
-                .at(sy, format!("this is {ty}"))
-                .at(sx, format!("this is {tx}"))
-                .help("convert one of them: `float(…)`, `int(…)`"),
-        ))
+        let d = error(code, format!("{tx} values meet {ty} values"))
+            .at(sy, format!("this is {ty}"))
+            .at(sx, format!("this is {tx}"));
+        if !ints {
+            return Err(self.fail(d.help("convert one of them: `float(…)`, `int(…)`")));
+        }
+        // Rounding the other one is seldom meant.
+        let int = if dy == DType::I32 { sy } else { sx };
+        let d = self.wrap(d.help("convert the ints: `float(…)`"), int, "float");
+        Err(self.fail(d))
     }
 
     fn common_shape(&mut self, x: Tensor, y: Tensor, sx: Span, sy: Span, span: Span) -> R<(Tensor, Tensor)> {
@@ -215,13 +219,20 @@ impl Elab<'_> {
         };
         if let Some(axis) = silent_outer(&a, &b).or_else(|| silent_outer(&b, &a)) {
             let (ta, tb) = (self.type_text(&Value::Tensor(x)), self.type_text(&Value::Tensor(y)));
-            return Err(self.fail(
-                error("E0210", format!("{a:?} against {b:?} would silently become {shape:?}"))
-                    .at(span, format!("axis {axis} of size 1 would be stretched"))
-                    .at(sx, ta)
-                    .at(sy, tb)
-                    .help("write the new axis: `x[.., new]` or `x[new, ..]`; or drop one: `x[.., 0]`"),
-            ));
+            let d = error("E0210", format!("{a:?} against {b:?} would silently become {shape:?}"))
+                .at(span, format!("axis {axis} of size 1 would be stretched"))
+                .at(sx, ta)
+                .at(sy, tb);
+            // `[N, 1]` against `[N]`: the values of N rows, one of them in a column.
+            let column = |long: &[usize], short: &[usize]| long.strip_suffix(&[1]) == Some(short);
+            return Err(self.fail(if column(&a, &b) || column(&b, &a) {
+                let d = d.help(
+                    "drop the axis of size 1: `x[.., 0]`; if a table is meant, write `x[.., new]` and `x[new, ..]`",
+                );
+                self.drop_last_axis(d, if column(&a, &b) { sx } else { sy })
+            } else {
+                d.help("write the new axis: `x[.., new]` or `x[new, ..]`; or drop one: `x[.., 0]`")
+            }));
         }
         let nodes = {
             let mut build = self.build(span);
@@ -287,11 +298,11 @@ impl Elab<'_> {
         if !(dtype.is_float() || on_ints && dtype == DType::I32) {
             let code = if dtype == DType::I32 { "E0208" } else { "E0204" };
             let found = self.dtype_text(dtype);
-            return Err(self.fail(
-                error(code, format!("'{}' takes float values, not {found}", u.name()))
-                    .at(x.span, format!("this is {found}"))
-                    .help("convert it: `float(…)`"),
-            ));
+            let d = error(code, format!("'{}' takes float values, not {found}", u.name()))
+                .at(x.span, format!("this is {found}"))
+                .help("convert it: `float(…)`");
+            let d = self.wrap(d, x.span, "float");
+            return Err(self.fail(d));
         }
         let node = self.build(span).unary(u, t.node);
         Ok(Value::Tensor(Tensor { node, weak: t.weak && u != Unary::IsFinite, ..t }))
@@ -339,8 +350,11 @@ impl Elab<'_> {
                 let found = self.type_text(&other);
                 let mut d = error("E0204", format!("expected a number or a tensor, found {found}"))
                     .at(span, format!("this is {found}"));
-                if let Value::Instance(_) | Value::Def(_) = other {
-                    d = d.help("apply it to its inputs: `name(hyper-parameters)(inputs)`");
+                if let Some(def) = self.definition_of(&other) {
+                    let inputs: Vec<&str> = def.inputs.iter().map(|i| i.name.name.as_str()).collect();
+                    let made = matches!(other, Value::Instance(_));
+                    let name = format!("{}{}", def.name.name, if made { "(…)" } else { "" });
+                    d = d.help(format!("apply it to its inputs: `{name}({})`", inputs.join(", ")));
                 }
                 Err(self.fail(d))
             }

@@ -20,19 +20,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What a parameter is for, as `over … where role == …` may ask.
+/// What a parameter is for, as `over … where role == …` may ask: the words that mean something in every model. A layer
+/// may declare others.
 pub const ROLES: &[&str] = &["weight", "bias", "norm", "embedding"];
 
-/// By the layer that made it: embeddings and normalisations by the layer's name; other vectors are biases.
-fn role(layer: &str, path: &str, rank: usize) -> &'static str {
-    let layer = layer.to_lowercase();
-    let name = path.rsplit('.').next().unwrap_or(path).to_lowercase();
-    match rank {
-        _ if layer.contains("embed") || name.contains("embed") => "embedding",
-        _ if layer.contains("norm") => "norm",
-        0 | 1 => "bias",
-        _ => "weight",
-    }
+/// What a parameter is for that says nothing about it.
+fn usual_role(rank: usize) -> &'static str {
+    if rank < 2 { "bias" } else { "weight" }
 }
 
 impl Elab<'_> {
@@ -50,11 +44,16 @@ impl Elab<'_> {
         let shape = self.shape_of(loss)?;
         if !shape.is_empty() {
             let found = self.type_text(&Value::Tensor(loss));
-            return Err(self.fail(
-                error("E0203", "what is minimized must be one number")
-                    .at(m.loss.span, format!("this is {found}"))
-                    .help("reduce it: `mean(…)` or `sum(…)`"),
-            ));
+            let d = error("E0203", "what is minimized must be one number")
+                .at(m.loss.span, format!("this is {found}"))
+                .help("reduce it: `mean(…)` or `sum(…)`");
+            let d = match &m.loss.kind {
+                ExprKind::List(_) | ExprKind::Tuple(_) => {
+                    d.help("several losses are one sum: `minimize a + 0.5 * b …`")
+                }
+                _ => self.wrap(d, m.loss.span, "mean"),
+            };
+            return Err(self.fail(d));
         }
         let mut specs: Vec<GroupSpec> = vec![];
         for group in &m.groups {
@@ -67,7 +66,8 @@ impl Elab<'_> {
             specs.push(GroupSpec { name, params, rule, span: group.optimizer.span });
         }
         self.check_gaps(m, &specs)?;
-        self.steps.push(Minimized { loss: loss.node, loss_span: m.loss.span, groups: specs });
+        let everything = m.groups.iter().any(|g| g.over.is_none());
+        self.steps.push(Minimized { loss: loss.node, loss_span: m.loss.span, everything, groups: specs });
         Ok(Value::Unit)
     }
 
@@ -194,12 +194,14 @@ impl Elab<'_> {
         self.define("name", Value::Str(path.rsplit('.').next().unwrap_or(path).into()));
         self.define("path", Value::Str(path.into()));
         let slot = &self.params[path];
-        let role = role(&slot.layer, path, shape.len());
+        let role = slot.role.clone().unwrap_or_else(|| usual_role(shape.len()).into());
         let layer = slot.layer.clone();
         self.define("layer", Value::Str(layer.into()));
         self.define("role", Value::Str(role.into()));
-        for role in ROLES {
-            self.define(role, Value::Str((*role).into()));
+        let declared = self.params.values().filter_map(|p| p.role.clone());
+        let words: Vec<String> = declared.chain(ROLES.iter().map(|r| r.to_string())).collect();
+        for word in words {
+            self.define(&word, Value::Str(word.as_str().into()));
         }
         let value = self.expr(filter);
         self.frame().scopes.pop();
@@ -425,12 +427,12 @@ impl Elab<'_> {
                     let carried = self.reads_metric_state(node) || self.needs_the_pass(node);
                     if !carried && !self.graph.shape(node).is_empty() {
                         let found = self.type_text(&Value::Tensor(Tensor::plain(node)));
-                        self.fail(
-                            error("E0203", "a reported value must be one number")
-                                .at(item.span, format!("this is {found}"))
-                                .note("a metric may report a table that it counts in a state")
-                                .help("reduce it: `mean(…)`"),
-                        );
+                        let d = error("E0203", "a reported value must be one number")
+                            .at(item.span, format!("this is {found}"))
+                            .note("a metric may report a table that it counts in a state")
+                            .help("reduce it: `mean(…)`");
+                        let d = self.wrap(d, item.span, "mean");
+                        self.fail(d);
                         failed = true;
                         continue;
                     }

@@ -5,7 +5,7 @@ use super::evaluate::only_live;
 use super::train::GroupSpec;
 use super::{Elab, R};
 use crate::data::spec::{Column, Schema};
-use crate::diag::{error, suggest};
+use crate::diag::error;
 use crate::ir::{DType, Graph, InputKind, NodeId, Op, OutputKind, Type};
 use crate::sema::program::Sample;
 use crate::sema::value::{Tensor, Value};
@@ -48,7 +48,7 @@ impl Elab<'_> {
                 (unknown, _) => {
                     let d = error("E0304", format!("unknown setting '{unknown}'"))
                         .at(name.span, "not a setting of a sample")
-                        .maybe_help(suggest(unknown, SETTINGS))
+                        .did_you_mean(name.span, unknown, SETTINGS.iter().copied())
                         .note(format!("settings: {}", SETTINGS.join(", ")));
                     return Err(self.fail(d));
                 }
@@ -116,7 +116,7 @@ impl Elab<'_> {
                 error("E0302", format!("the data has no column '{name}'"))
                     .at(at, "not a column")
                     .at(data.span, format!("columns: {}", known().collect::<Vec<_>>().join(", ")))
-                    .maybe_help(suggest(name, known())),
+                    .did_you_mean(at, name, known()),
             ));
         };
         if column.is_float || column.shape.len() != 1 || column.classes.is_none() {

@@ -4,6 +4,7 @@
 //! Then its nodes are taken apart ([`super::scan_body`]): what depends on a stand-in becomes the body of an [`crate::ir::Op::Scan`], and the rest (weights
 //! that layers in the body have made, products of them, random keys) stays outside and enters the body as constants.
 
+use super::dims::axes_text;
 use super::scan_body::Mark;
 use super::{Elab, Failed, R};
 use crate::diag::error;
@@ -182,7 +183,7 @@ impl Elab<'_> {
                     let at = if axis < 0 { axis + rank } else { axis };
                     if at < 0 || at >= rank {
                         return Err(self.fail(
-                            error("E0213", format!("axis {axis} of a tensor with {rank} axes"))
+                            error("E0213", format!("axis {axis} of a tensor with {}", axes_text(rank as usize)))
                                 .at(value.span, "the scan walks along this"),
                         ));
                     }

@@ -266,14 +266,14 @@ impl Elab<'_> {
             if self.modules.is_left_out(self.frames.last().expect("a statement runs in a frame").module, name) {
                 return Err(Failed::Reported);
             }
-            let help = super::expr::unknown_name_help(name, std::iter::empty())
-                .unwrap_or_else(|| format!("declare it first: `state {name} = 0`"));
+            let frame = self.frames.last().expect("a statement runs in a frame");
+            let known: Vec<&str> = frame.scopes.iter().flat_map(|s| s.keys()).map(String::as_str).collect();
+            let d = error("E0201", format!("unknown name '{name}'"))
+                .at(target.span, "nothing of this name to update")
+                .help(format!("declare it first: `state {name} = 0`"))
+                .did_you_mean(target.span, name, known);
             self.frame().scopes[0].insert(name.clone(), Value::Poison);
-            return Err(self.fail(
-                error("E0201", format!("unknown name '{name}'"))
-                    .at(target.span, "nothing of this name to update")
-                    .help(help),
-            ));
+            return Err(self.fail(d));
         }
         let new = self.operand(value);
         let Some(old) = self.local(name).cloned() else { return Err(Failed::Reported) };

@@ -49,7 +49,7 @@ impl GraphSource for Fixed {
 }
 
 impl Elab<'_> {
-    fn update_of(&mut self, rule: &Expr, shapes: &[Vec<usize>]) -> R<Program> {
+    pub(super) fn update_of(&mut self, rule: &Expr, shapes: &[Vec<usize>]) -> R<Program> {
         let span = rule.span;
         let value = self.expr(rule)?;
         self.check_rule(&value, span)?;
@@ -60,7 +60,16 @@ impl Elab<'_> {
             let node = self.graph.add_input(&path, ty.clone(), InputKind::Param, span);
             self.params.insert(
                 path,
-                ParamSlot { node, ty, init: Value::Float(1.0), span, made_at: Span::default(), layer: String::new() },
+                ParamSlot {
+                    node,
+                    ty,
+                    init: Value::Float(1.0),
+                    span,
+                    made_at: Span::default(),
+                    called_at: Span::default(),
+                    layer: String::new(),
+                    role: None,
+                },
             );
         }
         let name = self.name_rule(&value);
@@ -102,6 +111,7 @@ impl Elab<'_> {
             sample: None,
             init,
             graphs: Box::new(Fixed(graph)),
+            warnings: vec![],
         })
     }
 

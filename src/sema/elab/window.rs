@@ -159,7 +159,10 @@ impl Elab<'_> {
     ) -> R<Value> {
         match made {
             Ok(node) => Ok(Value::Tensor(Tensor::plain(node))),
-            Err(why) => Err(self.fail(error("E0203", format!("'{name}' does not fit: {why}")).at(at, "here"))),
+            Err(why) => {
+                let why = self.in_users_types(&why.to_string());
+                Err(self.fail(error("E0203", format!("'{name}' does not fit: {why}")).at(at, "here")))
+            }
         }
     }
 

@@ -4,18 +4,19 @@
 //!
 //! * [`rule`]: optimizers and transforms
 //! * [`unused`]: names that are given a value and never used, and branches that are never taken
-//! * [`logits`]: a softmax before a loss that takes logits
+//! * [`roles`]: a softmax before a loss that takes logits
 
-mod logits;
+mod roles;
 mod rule;
 mod unused;
 
 use super::modules::Modules;
 use crate::diag::Diagnostic;
+use crate::source::SourceMap;
 use crate::syntax::ast::{DefKind, ItemKind};
 
 /// Hints about everything that the user wrote.
-pub fn lint(modules: &Modules) -> Vec<Diagnostic> {
+pub fn lint(modules: &Modules, sources: &SourceMap) -> Vec<Diagnostic> {
     let mut diags = vec![];
     for (id, module) in modules.user_modules() {
         for item in &module.items {
@@ -25,11 +26,11 @@ pub fn lint(modules: &Modules) -> Vec<Diagnostic> {
                         diags.extend(rule::hints(def));
                     }
                     diags.extend(unused::in_def(def));
-                    diags.extend(logits::in_block(modules, id, &def.body));
+                    diags.extend(roles::in_block(modules, sources, id, &def.body));
                 }
                 ItemKind::Train(train) => {
                     diags.extend(unused::in_train(train));
-                    diags.extend(logits::in_train(modules, id, train));
+                    diags.extend(roles::in_train(modules, sources, id, train));
                 }
                 ItemKind::Test(test) => diags.extend(unused::in_block(&test.body)),
                 _ => {}

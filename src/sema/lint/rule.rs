@@ -10,6 +10,9 @@ use std::collections::{HashMap, HashSet};
 /// Hints about one optimizer or transform.
 pub fn hints(def: &Def) -> Vec<Diagnostic> {
     let mut rule = Rule::default();
+    // The gradient is zero wherever nothing is to be learned.
+    let gradient = if def.kind == DefKind::Optimizer { def.inputs.get(1) } else { def.inputs.first() };
+    rule.zero.extend(gradient.map(|g| (g.name.name.as_str(), true)));
     rule.block(&def.body);
     rule.hints(def);
     rule.diags
@@ -22,9 +25,9 @@ struct Rule<'a> {
     read: HashSet<&'a str>,
     updated: HashSet<&'a str>,
     states: Vec<&'a Decl>,
-    lets: HashMap<&'a str, &'a Expr>,
+    /// Whether what a name stands for at this place is zero where gradients always were.
+    zero: HashMap<&'a str, bool>,
     numbers: Vec<(f64, Span)>,
-    divisions: Vec<(&'a Expr, HashSet<&'a str>)>,
     /// Names in the conditions around the expression under way.
     asked: Vec<&'a str>,
     /// The name whose new value is under way.
@@ -39,7 +42,7 @@ impl<'a> Rule<'a> {
                 StmtKind::Let { names, value, .. } => {
                     self.expr(value);
                     if let [name] = names.as_slice() {
-                        self.lets.insert(&name.name, value);
+                        self.zero.insert(&name.name, self.can_be_zero(value));
                     }
                 }
                 StmtKind::State(decl) => {
@@ -49,6 +52,7 @@ impl<'a> Rule<'a> {
                             self.expr(e);
                         }
                     }
+                    self.zero.insert(&decl.name.name, decl.value.as_ref().is_some_and(|v| self.can_be_zero(v)));
                     self.states.push(decl);
                 }
                 StmtKind::Update { target, value } => {
@@ -63,9 +67,10 @@ impl<'a> Rule<'a> {
                     self.target = name;
                     self.expr(value);
                     self.target = None;
-                    // What a local becomes counts like what it was.
-                    if let Some(name) = name.filter(|n| self.lets.contains_key(n)) {
-                        self.lets.insert(name, value);
+                    if let Some(name) = name.filter(|n| self.zero.contains_key(n)) {
+                        // Of a list, the other items stay what they were.
+                        let others = matches!(target.kind, ExprKind::Index(..)) && self.zero[name];
+                        self.zero.insert(name, others || self.can_be_zero(value));
                     }
                 }
                 StmtKind::Eval { value, .. } | StmtKind::Expr(value) => self.expr(value),
@@ -84,8 +89,11 @@ impl<'a> Rule<'a> {
         self.expr(cond);
         let before = self.asked.len();
         names(cond, &mut self.asked);
+        let known = self.zero.clone();
         self.block(then);
+        let taken = std::mem::replace(&mut self.zero, known);
         otherwise.iter().for_each(|b| self.block(b));
+        self.zero.iter_mut().for_each(|(name, zero)| *zero |= taken.get(name) == Some(&true));
         self.asked.truncate(before);
     }
 
@@ -109,7 +117,7 @@ impl<'a> Rule<'a> {
             ExprKind::Unary(_, x) | ExprKind::Field(x, _) => self.expr(x),
             ExprKind::Binary(op, a, b) => {
                 if *op == BinOp::Div {
-                    self.divisions.push((b, self.asked.iter().copied().collect()));
+                    self.division(b);
                 }
                 self.expr(a);
                 self.expr(b);
@@ -137,7 +145,7 @@ impl<'a> Rule<'a> {
         let before = self.asked.len();
         match (base_name(callee), args) {
             (Some("where"), [cond, ..]) => names(&cond.value, &mut self.asked),
-            (Some("rsqrt"), [x]) => self.divisions.push((&x.value, self.asked.iter().copied().collect())),
+            (Some("rsqrt"), [x]) => self.division(&x.value),
             _ => {}
         }
         // A rule that is called with its three inputs (theta, g, t) updates the first.
@@ -149,6 +157,18 @@ impl<'a> Rule<'a> {
         }
         args.iter().for_each(|a| self.expr(&a.value));
         self.asked.truncate(before);
+    }
+
+    fn division(&mut self, divisor: &'a Expr) {
+        let mut named = vec![];
+        names(divisor, &mut named);
+        let guarded = named.iter().any(|n| self.asked.contains(n));
+        if !guarded && self.can_be_zero(divisor) {
+            let d = warning("W0704", "this division can meet zero").at(divisor.span, "zero where the gradient is");
+            self.diags.push(
+                d.help("add a small number (`… + eps`), take `maximum(…, eps)`, or choose with `where(x > 0, …, …)`"),
+            );
+        }
     }
 
     fn hints(&mut self, def: &'a Def) {
@@ -181,17 +201,6 @@ impl<'a> Rule<'a> {
                 self.diags.push(d.help(format!("the least number there is {least:e}; or run with --float f64")));
             }
         }
-        for (divisor, asked) in std::mem::take(&mut self.divisions) {
-            let mut named = vec![];
-            names(divisor, &mut named);
-            let guarded = named.iter().any(|n| asked.contains(n));
-            if !guarded && self.can_be_zero(divisor, def, 0) {
-                let d = warning("W0704", "this division can meet zero").at(divisor.span, "zero where the gradient is");
-                self.diags.push(d.help(
-                    "add a small number (`… + eps`), take `maximum(…, eps)`, or choose with `where(x > 0, …, …)`",
-                ));
-            }
-        }
         let gradient = if def.kind == DefKind::Optimizer { def.inputs.get(1) } else { None };
         let known = gradient.map(|g| g.name.name.as_str());
         if def.kind == DefKind::Optimizer && known.is_none_or(|g| !self.read.contains(g)) {
@@ -202,19 +211,12 @@ impl<'a> Rule<'a> {
     }
 
     /// Whether an expression is zero where gradients are, as far as its form tells.
-    fn can_be_zero(&self, expr: &'a Expr, def: &Def, depth: usize) -> bool {
-        let zero = |e: &'a Expr| depth < 20 && self.can_be_zero(e, def, depth + 1);
+    fn can_be_zero(&self, expr: &Expr) -> bool {
+        let zero = |e: &Expr| self.can_be_zero(e);
         match &expr.kind {
             ExprKind::Int(v) => *v == 0,
             ExprKind::Float(v) => *v == 0.0,
-            ExprKind::Name(name) => {
-                if let Some(value) = self.lets.get(name.as_str()) {
-                    return zero(value);
-                }
-                let starts_at_zero = |d: &&&Decl| d.name.name == *name && d.value.as_ref().is_some_and(is_zero);
-                let gradient = if def.kind == DefKind::Optimizer { def.inputs.get(1) } else { def.inputs.first() };
-                self.states.iter().find(starts_at_zero).is_some() || gradient.is_some_and(|g| g.name.name == *name)
-            }
+            ExprKind::Name(name) => self.zero.get(name.as_str()) == Some(&true),
             ExprKind::Unary(_, x) => zero(x),
             ExprKind::Binary(op, a, b) => match op {
                 BinOp::Add => zero(a) && zero(b),
@@ -250,8 +252,4 @@ fn is_number(expr: &Expr) -> bool {
         ExprKind::Unary(_, x) => is_number(x),
         kind => matches!(kind, ExprKind::Int(_) | ExprKind::Float(_)),
     }
-}
-
-fn is_zero(expr: &Expr) -> bool {
-    matches!(expr.kind, ExprKind::Int(0)) || matches!(expr.kind, ExprKind::Float(v) if v == 0.0)
 }

@@ -89,7 +89,9 @@ impl<'a> Text<'a> {
             if self.is_unused(name) {
                 let d = warning("W0706", format!("'{}' is never used", name.name)).at(name.span, "named here");
                 self.diags.push(match &value.kind {
-                    ExprKind::Call(..) => d.help(format!("use it, leave it out, or call it `_{}`", name.name)),
+                    ExprKind::Call(..) => d
+                        .help(format!("use it, leave it out, or call it `_{}`", name.name))
+                        .edit(name.span, format!("_{}", name.name)),
                     _ => d,
                 });
             }

@@ -3,9 +3,10 @@
 use pest::iterators::Pair;
 
 use super::{Builder, Built, Parts, Rule};
+use crate::diag::error;
 use crate::syntax::ast::{
-    Block, Const, Data, Def, DefKind, DimExpr, Experiment, Item, ItemKind, Param, Sample, Step, Stmt, StmtKind, Test,
-    Train, TypeExpr, Use,
+    Block, Const, Data, Def, DefKind, DimExpr, Experiment, Ident, Item, ItemKind, Param, Sample, Step, Stmt, StmtKind,
+    Test, Train, TypeExpr, Use,
 };
 
 impl Builder {
@@ -71,12 +72,13 @@ impl Builder {
             _ => return Err(self.lost(parts.start)),
         };
         let mut lists = vec![];
-        for list in parts.all(Rule::params) {
-            lists.push(self.params(list)?);
-        }
+        lists.extend(parts.all(Rule::params));
         // One list is the inputs; of two, the first is the hyper-parameters.
-        let inputs = lists.pop().unwrap_or_default();
-        let hypers = lists.pop().unwrap_or_default();
+        let (hypers, inputs) = match lists.as_slice() {
+            [hypers, inputs, ..] => (self.hypers(hypers)?, self.params(inputs)?),
+            [inputs] => (vec![], self.params(inputs)?),
+            [] => (vec![], vec![]),
+        };
         let result = match parts.find(Rule::result) {
             Some(result) => self.type_in(&Parts::of(result.clone()))?,
             None => None,
@@ -107,7 +109,7 @@ impl Builder {
 
     fn train(&mut self, parts: &Parts<'_>) -> Built<Train> {
         let hypers = match parts.find(Rule::params) {
-            Some(list) => self.params(list)?,
+            Some(list) => self.hypers(list)?,
             None => vec![],
         };
         let mut train = Train {
@@ -127,7 +129,7 @@ impl Builder {
                 Rule::objective => {
                     let objective = self.objective(entry)?;
                     if let Some((_, first)) = &train.objective {
-                        return Err(crate::diag::error("E0101", "a training has one objective")
+                        return Err(error("E0101", "a training has one objective")
                             .at(objective.1.span, "this is a second one")
                             .at(first.span, "the first is here"));
                     }
@@ -137,7 +139,7 @@ impl Builder {
                 Rule::step => {
                     let step = self.step(entry)?;
                     if let Some(first) = &train.step {
-                        return Err(crate::diag::error("E0101", "a training has one 'step'")
+                        return Err(error("E0101", "a training has one 'step'")
                             .at(step.span, "this is a second one")
                             .at(first.span, "the first is here"));
                     }
@@ -146,7 +148,7 @@ impl Builder {
                 Rule::sample => {
                     let sample = self.sample(entry)?;
                     if let Some(first) = &train.sample {
-                        return Err(crate::diag::error("E0101", "a training has one 'sample'")
+                        return Err(error("E0101", "a training has one 'sample'")
                             .at(sample.span, "this is a second one")
                             .at(first.span, "the first is here"));
                     }
@@ -213,8 +215,28 @@ impl Builder {
     /// The type of `name: type`, if one is written.
     pub(super) fn type_note(&mut self, parts: &Parts<'_>) -> Built<Option<TypeExpr>> {
         match parts.find(Rule::type_note) {
-            Some(note) => self.type_in(&Parts::of(note.clone())),
+            Some(note) => {
+                let role = self.role(parts)?;
+                Ok(self.type_in(&Parts::of(note.clone()))?.map(|ty| TypeExpr { role, ..ty }))
+            }
             None => Ok(None),
+        }
+    }
+
+    /// `role norm`, which stands beside a type.
+    fn role(&mut self, parts: &Parts<'_>) -> Built<Option<Ident>> {
+        let Some(pair) = parts.find(Rule::role) else { return Ok(None) };
+        let inner = Parts::of(pair.clone());
+        self.first_ident(&inner, inner.start).map(Some)
+    }
+
+    /// Hyper-parameters have no roles: they are not values of the model.
+    fn hypers(&mut self, list: &Pair<'_, Rule>) -> Built<Vec<Param>> {
+        let hypers = self.params(list)?;
+        match hypers.iter().find_map(|h| h.ty.as_ref()?.role.as_ref()) {
+            Some(role) => Err(error("E0101", "a role belongs to a parameter, an input or a result")
+                .at(role.span, "this is of a hyper-parameter")),
+            None => Ok(hypers),
         }
     }
 
@@ -236,6 +258,6 @@ impl Builder {
             }
             None => None,
         };
-        Ok(Some(TypeExpr { base, dims, span }))
+        Ok(Some(TypeExpr { role: self.role(parts)?, base, dims, span }))
     }
 }

@@ -2,9 +2,10 @@
 
 use super::{Snapshot, Trainer, checkpoint, nan, replay, stopped};
 use crate::diag::Diagnostic;
+use crate::passes::checks::{Failed, What};
 use crate::runtime::Tensor;
-use crate::train::Failure;
 use crate::train::watch::Scene;
+use crate::train::{Failure, failed};
 
 /// Of a state with more bytes, one copy is kept; of one with more than the second number, none.
 const LARGE: usize = 64 << 20;
@@ -21,12 +22,13 @@ pub fn snapshots(bytes: usize) -> (usize, usize) {
 }
 
 impl Trainer<'_> {
-    /// Keeps a copy of the state from time to time: what to save, and where to look for the reason, when the loss becomes NaN.
-    pub(super) fn snapshot_if_due(&mut self) {
+    /// Keeps a copy of the state from time to time: what to save, and where to look for the reason, when something becomes NaN.
+    pub(super) fn snapshot_if_due(&mut self) -> Result<(), Failure> {
         let due = self.snapshots.back().is_none_or(|s| self.state.step >= s.step + self.snapshot_every);
-        if self.snapshot_every == usize::MAX || !due || !replay::is_sound(self.program, &self.state) {
-            return;
+        if self.snapshot_every == usize::MAX || !due {
+            return Ok(());
         }
+        self.check_parameters()?;
         let mut values = match self.snapshots.len() {
             len if len >= self.most_snapshots => self.snapshots.pop_front().expect("there is one").values,
             _ => self.state.buffers().to_vec(),
@@ -36,6 +38,21 @@ impl Trainer<'_> {
         }
         let (step, progress, gathered) = (self.state.step, self.progress(), self.gathered.clone());
         self.snapshots.push_back(Snapshot { step, progress, values, gathered });
+        Ok(())
+    }
+
+    /// A loss may be finite all the same, where a `relu` or a `where` swallows a NaN: then training goes on without effect.
+    pub(super) fn check_parameters(&mut self) -> Result<(), Failure> {
+        let Some(bad) = nan::find_parameter(self.program, &self.state) else { return Ok(()) };
+        let step = self.state.step;
+        let diagnostic = match self.repeat()? {
+            Some((from, wrong)) => {
+                let bad = wrong.bad.as_ref().unwrap_or(&bad);
+                nan::explain(self.engine, &wrong.scene, bad, wrong.step).note(replay::story(from, wrong.step))
+            }
+            None => nan::unexplained(&bad, step),
+        };
+        Err(Failure::Training(Box::new(diagnostic)))
     }
 
     /// Says what happened, and where it began; saves the newest state that is known to give a finite loss.
@@ -51,6 +68,19 @@ impl Trainer<'_> {
         Failure::Training(Box::new(self.with_reason(diagnostic, before)))
     }
 
+    /// An index is out of range, or a matrix has no decomposition.
+    pub(super) fn failed(&mut self, failed: &Failed, before: Option<Vec<Tensor>>) -> Failure {
+        let step = self.state.step;
+        let is_matrix = matches!(failed.check.what, What::Matrix(_));
+        let scene = match before {
+            Some(slots) => self.scene(slots).ok(),
+            None if is_matrix => self.repeat().ok().flatten().map(|(_, wrong)| wrong.scene),
+            None => None,
+        };
+        let told = failed::explain(self.engine, failed, scene.as_ref(), &format!(" in step {step}"));
+        failed::failure(failed, told)
+    }
+
     /// Adds the operation that made the first value that is not finite.
     fn with_reason(&mut self, diagnostic: Diagnostic, before: Option<Vec<Tensor>>) -> Diagnostic {
         let step = self.state.step;
@@ -58,22 +88,28 @@ impl Trainer<'_> {
             let Ok(scene) = self.scene(slots) else { return diagnostic };
             return replay::tell(self.engine, &replay::Wrong { step, bad: None, scene }, diagnostic);
         }
-        let Some(from) = self.snapshots.iter().rev().find(|s| s.step < step) else {
-            return diagnostic.note("the state is too large to keep copies of: --check-nan finds the first bad value");
-        };
+        match self.repeat() {
+            Ok(Some((from, wrong))) => {
+                replay::tell(self.engine, &wrong, diagnostic).note(replay::story(from, wrong.step))
+            }
+            _ if self.snapshots.is_empty() => {
+                diagnostic.note("the state is too large to keep copies of: --check-nan finds the first bad value")
+            }
+            _ => diagnostic,
+        }
+    }
+
+    /// Repeats the steps since the last copy of the state; gives the step of the copy, and the first step that went wrong.
+    fn repeat(&mut self) -> Result<Option<(usize, replay::Wrong)>, Failure> {
+        let step = self.state.step;
+        let Some(from) = self.snapshots.iter().rev().find(|s| s.step < step) else { return Ok(None) };
         let (program, data, layout, columns) = (self.program, self.data, &self.layout, self.columns.as_slice());
         let replay = replay::Replay { program, data, layout, columns };
         let ended = self.state.slots.clone();
         let stages = (&mut self.full, self.partial.as_mut());
         let wrong = replay.run(&mut self.state, stages, (from.step, &from.values), step);
         self.state.slots = ended;
-        match wrong {
-            Ok(Some(wrong)) => {
-                let told = replay::tell(self.engine, &wrong, diagnostic);
-                told.note(replay::story(from.step, wrong.step))
-            }
-            _ => diagnostic,
-        }
+        Ok(wrong?.map(|wrong| (from.step, wrong)))
     }
 
     fn save_last_good(&mut self, bad_step: usize) -> Result<Option<String>, Diagnostic> {
@@ -89,7 +125,7 @@ impl Trainer<'_> {
 
     /// Looks for values that are not finite after a step, and for the operation that made the first one.
     pub(super) fn check_nan(&mut self, before: Vec<Tensor>) -> Result<(), Failure> {
-        let Some(bad) = nan::find(self.program, &self.state) else { return Ok(()) };
+        let Some(bad) = nan::find(self.program, &self.state, &before) else { return Ok(()) };
         let scene = self.scene(before)?;
         Err(Failure::Training(Box::new(nan::explain(self.engine, &scene, &bad, self.state.step))))
     }
