@@ -73,3 +73,38 @@ fn suggested_edits_mend_what_they_are_for() {
     assert!(broken.is_empty(), "{broken}");
     assert!(edits >= 80, "only {edits} edits");
 }
+
+/// `docs/mistakes.md`: what newcomers type, and what they are told. `OPTC_UPDATE_DOCS=1` writes it anew.
+#[test]
+fn the_page_of_mistakes_is_right() {
+    let mut page = String::from(
+        "# Mistakes that newcomers make\n\n\
+         What people type who come from another language or library, and what the compiler says. Where the mend is certain, the message shows the line as it\n\
+         would be, `--json` has it as `edit`, and an editor offers to make it (**edit** in the table). The programs stand in\n\
+         [tests/check/newcomer](../tests/check/newcomer), the whole messages in [tests/it/snapshots](../tests/it/snapshots); a test keeps this page.\n\n\
+         | the mistake | the message | the mend |\n|---|---|---|\n",
+    );
+    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    for path in programs().iter().filter(|path| path.parent().is_some_and(|p| p.ends_with("newcomer"))) {
+        let text = std::fs::read_to_string(path).expect("UTF-8 text");
+        let mistake = text.lines().next().unwrap_or_default().trim_start_matches("//").trim().trim_end_matches('.');
+        let name = path.file_name().expect("a file").to_string_lossy();
+        let (session, found) = check(path, &text);
+        let d = &found[0];
+        let help = d.help.as_deref().unwrap_or_default();
+        let edit = d.edit.as_ref().map(|edit| format!("**edit**: {}", edit.title(&session.sources)));
+        let mend = [Some(help.to_string()).filter(|h| !h.is_empty()), edit].into_iter().flatten().collect::<Vec<_>>();
+        page += &format!(
+            "| [{}](../tests/check/newcomer/{name}) | {}: {} | {} |\n",
+            cell(mistake),
+            d.code,
+            cell(&d.title),
+            cell(&mend.join("; "))
+        );
+    }
+    let kept = crate::support::root().join("docs/mistakes.md");
+    if std::env::var_os("OPTC_UPDATE_DOCS").is_some() {
+        std::fs::write(&kept, &page).expect("the page can be written");
+    }
+    assert_eq!(std::fs::read_to_string(&kept).unwrap_or_default(), page, "OPTC_UPDATE_DOCS=1 writes it anew");
+}
