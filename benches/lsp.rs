@@ -1,7 +1,8 @@
-//! The language server's answers on the examples, through its own protocol: a change of the text until its diagnostics are there
-//! (without the pause in which typing is awaited), a hover that has to check the changed text first, and one that has not.
+//! The language server's answers on the examples and the library, through its own protocol: a change of the text until its diagnostics
+//! are there (without the pause in which typing is awaited), a hover that has to check the changed text first, and one that has not;
+//! then all shapes along the file's pipes, and what can be written at a place.
 //!
-//! `cargo bench --bench lsp` prints medians in milliseconds, the slowest example first; `--json` an object a line.
+//! `cargo bench --bench lsp` prints medians in milliseconds, the slowest program first; `--json` an object a line.
 
 use lsp_server::{Connection, Message, Notification, Request, Response};
 use optc::bench::median;
@@ -52,8 +53,8 @@ impl Client {
     }
 }
 
-/// Name, lines, and the three times.
-type Row = (String, usize, [f64; 3]);
+/// Name, lines, and the times.
+type Row = (String, usize, [f64; 5]);
 
 fn measure(client: &mut Client, path: &Path) -> Row {
     let text = std::fs::read_to_string(path).expect("UTF-8 text");
@@ -65,17 +66,21 @@ fn measure(client: &mut Client, path: &Path) -> Row {
     let place = json!({ "textDocument": { "uri": uri }, "position": { "line": line, "character": 14 } });
     client.ask("textDocument/hover", place.clone());
     let parsed = uri.parse().expect("a URI");
-    let (mut check, mut changed, mut still) = (vec![], vec![], vec![]);
+    let (mut check, mut changed, mut still, mut hints, mut names) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut whole = place.clone();
+    whole["range"] = json!({ "start": { "line": 0, "character": 0 }, "end": { "line": 100_000, "character": 0 } });
     for k in 0..RUNS {
-        check.push(milliseconds(|| drop(Analysis::new(&parsed, &text))));
+        check.push(milliseconds(|| drop(Analysis::new(&parsed, &text, &Default::default()))));
         let change = json!({ "textDocument": { "uri": uri, "version": k + 2 }, "contentChanges": [{ "text": text }] });
         client.tell("textDocument/didChange", change);
         changed.push(milliseconds(|| drop(client.ask("textDocument/hover", place.clone()))));
         still.push(milliseconds(|| drop(client.ask("textDocument/hover", place.clone()))));
+        hints.push(milliseconds(|| drop(client.ask("textDocument/inlayHint", whole.clone()))));
+        names.push(milliseconds(|| drop(client.ask("textDocument/completion", place.clone()))));
     }
     client.tell("textDocument/didClose", json!({ "textDocument": { "uri": uri } }));
     let name = path.file_name().map_or(String::new(), |n| n.to_string_lossy().into_owned());
-    (name, text.lines().count(), [median(&check), median(&changed), median(&still)])
+    (name, text.lines().count(), [check, changed, still, hints, names].map(|times| median(&times)))
 }
 
 fn run() {
@@ -86,19 +91,26 @@ fn run() {
     client.ask("initialize", json!({ "capabilities": {} }));
     client.tell("initialized", json!({}));
     let mut files = vec![];
-    examples(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"), &mut files);
+    for folder in ["examples", "stdlib"] {
+        examples(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut files);
+    }
     let mut rows: Vec<Row> = files.iter().map(|path| measure(&mut client, path)).collect();
     rows.sort_by(|a, b| b.2[1].total_cmp(&a.2[1]));
     let as_json = std::env::args().any(|a| a == "--json");
     if !as_json {
-        println!("{:<28} {:>6} {:>12} {:>16} {:>8}", "example", "lines", "diagnostics", "hover, changed", "hover");
+        println!(
+            "{:<28} {:>6} {:>12} {:>16} {:>8} {:>8} {:>12}",
+            "program", "lines", "diagnostics", "hover, changed", "hover", "hints", "completion"
+        );
     }
-    for (name, lines, [check, changed, still]) in rows {
+    for (name, lines, [check, changed, still, hints, names]) in rows {
         if as_json {
-            let times = json!({ "diagnostics_ms": check, "hover_changed_ms": changed, "hover_ms": still });
+            let times = json!({
+                "diagnostics_ms": check, "hover_changed_ms": changed, "hover_ms": still, "hints_ms": hints, "completion_ms": names,
+            });
             println!("{}", json!({ "example": name, "lines": lines, "times": times }));
         } else {
-            println!("{name:<28} {lines:>6} {check:>12.2} {changed:>16.2} {still:>8.3}");
+            println!("{name:<28} {lines:>6} {check:>12.2} {changed:>16.2} {still:>8.3} {hints:>8.2} {names:>12.2}");
         }
     }
     client.ask("shutdown", Value::Null);

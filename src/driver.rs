@@ -23,8 +23,10 @@ use crate::source::{FileId, SourceMap};
 use crate::syntax::ast;
 use crate::syntax::{self, parse_expr};
 use crate::train::Engine;
+use crate::train::failed::run_once;
 use indexmap::IndexSet;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -113,8 +115,29 @@ pub struct Session {
     pub tables: Vec<(String, Vec<Vec<String>>)>,
     /// Where the types of the file's expressions are written down while it is checked, if they are.
     pub record: Option<sema::record::Shared>,
+    /// What is read in place of these files.
+    pub unsaved: Arc<Unsaved>,
     main: Option<FileId>,
     folder: Option<PathBuf>,
+}
+
+/// Texts by path: an editor's, which may differ from what is on disk.
+pub type Unsaved = HashMap<PathBuf, Arc<str>>;
+
+/// The path of a file that another one names, which stands in `folder`.
+pub fn beside(folder: &Path, name: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    for part in folder.join(name).components() {
+        match part {
+            Component::CurDir => {}
+            // A file is the same whichever way it is reached.
+            Component::ParentDir if matches!(path.components().next_back(), Some(Component::Normal(_))) => {
+                path.pop();
+            }
+            part => path.push(part),
+        }
+    }
+    path
 }
 
 impl Session {
@@ -192,8 +215,19 @@ impl Session {
             None => self.sources.add("expression", ""),
         };
         let folder = self.folder.clone().unwrap_or_default();
-        let read = move |name: &str| std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string());
+        let unsaved = self.unsaved.clone();
+        let read = move |name: &str| {
+            if let Some(text) = unsaved.get(&beside(&folder, name)) {
+                return Ok(text.to_string());
+            }
+            std::fs::read_to_string(folder.join(name)).map_err(|e| e.to_string())
+        };
         self.timed("load", |s| sema::load(&mut s.sources, main, open_library, &read))
+    }
+
+    /// What could be read of the open file and its modules, and what is wrong with their texts.
+    pub fn read_all(&mut self) -> (Arc<Modules>, Vec<Diagnostic>) {
+        self.load_all(false)
     }
 
     /// All diagnostics of the open file, up to [`MOST_DIAGNOSTICS`].
@@ -231,6 +265,13 @@ impl Session {
             }
             let runs = Runs::of_experiment(&modules, &self.sources, item);
             checked(self, runs);
+        }
+        for test in modules.tests() {
+            let made =
+                self.timed("elaborate", |s| sema::test_graph(&modules, &s.sources, test, DType::F64, s.record.clone()));
+            if let (Err(problems), false) = (made, modules.is_broken(test.body.span)) {
+                found.extend(problems);
+            }
         }
         // After the programs, which say more about the same mistakes.
         found.extend(sema::resolve::resolve(&modules));
@@ -411,7 +452,7 @@ impl Session {
     ) -> Result<Vec<(String, Vec<Diagnostic>)>, Vec<Diagnostic>> {
         let modules = self.load(true)?;
         let run = |test: &ast::Test| {
-            let found = sema::test_graph(&modules, &self.sources, test, float)
+            let found = sema::test_graph(&modules, &self.sources, test, float, None)
                 .and_then(|(graph, expectations)| failures(&graph, &expectations, engine).map_err(|d| vec![d]));
             (test.name.clone(), found.unwrap_or_else(|problems| problems))
         };
@@ -465,10 +506,8 @@ fn failures(
     expectations: &[sema::Expectation],
     engine: &dyn Engine,
 ) -> Result<Vec<Diagnostic>, Diagnostic> {
-    let mut results: Vec<Tensor> = graph.outputs.iter().map(|o| Tensor::zeros(graph.ty(o.node).clone())).collect();
-    let mut inputs: Vec<Tensor> = graph.inputs.iter().map(|i| Tensor::zeros(i.ty.clone())).collect();
-    let mut refs: Vec<&mut Tensor> = inputs.iter_mut().collect();
-    engine.compile(graph)?.run(&mut refs, &mut results);
+    let inputs: Vec<Tensor> = graph.inputs.iter().map(|i| Tensor::zeros(i.ty.clone())).collect();
+    let results = run_once(engine, graph, inputs)?;
     let failed = expectations.iter().filter(|e| results[e.holds].to_f64s() != [1.0]);
     Ok(failed
         .map(|e| {

@@ -54,12 +54,15 @@ fn pullback(graph: &mut Graph, seeds: &[(NodeId, NodeId)], wrt: &[NodeId]) -> Re
         cotangents[output.index()].push(*seed);
     }
     let mut found: Vec<Option<NodeId>> = vec![None; last.index() + 1];
+    let outside = graph.origin.clone();
     for index in (0..=last.index()).rev() {
         let parts = std::mem::take(&mut cotangents[index]);
         if !active[index] || parts.is_empty() {
             continue;
         }
         let id = NodeId(index as u32);
+        let primal = graph.node(id);
+        graph.origin = primal.origin.derivative(primal.op.name());
         let mut builder = Builder { span: graph.node(id).span, graph };
         let cotangent = accumulate::sum(&mut builder, &parts);
         found[index] = Some(cotangent);
@@ -77,6 +80,7 @@ fn pullback(graph: &mut Graph, seeds: &[(NodeId, NodeId)], wrt: &[NodeId]) -> Re
             }
         }
     }
+    graph.origin = outside;
     Ok(wrt.iter().map(|id| found.get(id.index()).copied().flatten()).collect())
 }
 

@@ -5,6 +5,7 @@ use super::gradients;
 use crate::interp::eval;
 use crate::ir::attention::{Attention, output};
 use crate::ir::build::Builder;
+use crate::ir::scan::{self, Scan};
 use crate::ir::{
     Binary, Compare, ConvPart, DType, Graph, InputKind, NodeId, Op, OutputKind, PoolKind, ReduceKind, Type, Unary,
 };
@@ -331,56 +332,122 @@ fn integers_have_no_derivative() {
     assert_eq!((error.code, error.title.as_str()), ("E0215", "a value of type i32 has no derivative"));
 }
 
+/// A bounded function of all values: the sum of their hyperbolic tangents.
+fn bounded_sum(graph: &mut Graph, values: &[NodeId]) -> NodeId {
+    let mut b = Builder::new(graph, Span::default());
+    let mut total = b.constant(0.0, DType::F64);
+    for y in values {
+        let y = b.unary(Unary::Tanh, *y);
+        let all: Vec<usize> = (0..b.graph.shape(y).len()).collect();
+        let y = b.reduce(ReduceKind::Sum, y, &all);
+        total = b.add(total, y);
+    }
+    total
+}
+
+/// The derivative of `total` along a random direction against a central difference, and simplified gradients against plain
+/// ones. Gives the gradients.
+fn check_direction(graph: &mut Graph, total: NodeId, seed: u32) -> Result<Vec<NodeId>, TestCaseError> {
+    let at = arbitrary::inputs(seed, DType::F64);
+    let direction = arbitrary::inputs(seed + 5000, DType::F64);
+    let ids: Vec<NodeId> = (0..graph.inputs.len() as u32).map(NodeId).collect();
+    let mut values = graph.clone();
+    values.add_output("sum", total, OutputKind::Value);
+    let found = gradients(graph, total, None, &ids).expect("smooth primitives have rules");
+    let mut whole = graph.clone();
+    found.iter().for_each(|g| whole.add_output("g", *g, OutputKind::Value));
+    prop_assert_eq!(verify(&whole), Ok(()));
+
+    let point = |h: f64| -> Vec<Tensor> {
+        let move_by = |(x, d): (&Tensor, &Tensor)| {
+            let moved: Vec<f64> = x.f64s().iter().zip(d.f64s()).map(|(x, d)| x + h * d).collect();
+            Tensor::from_f64s(x.ty().clone(), &moved)
+        };
+        at.iter().zip(&direction).map(move_by).collect()
+    };
+    let value = |h: f64| eval(&values, &point(h).iter().collect::<Vec<_>>())[0].f64s()[0];
+    let inputs: Vec<&Tensor> = at.iter().collect();
+    let plain = eval(&whole, &inputs);
+    let simple = eval(&simplify(whole), &inputs);
+    let along = |g: &[Tensor]| -> f64 {
+        let dot = |(g, d): (&Tensor, &Tensor)| g.f64s().iter().zip(d.f64s()).map(|(g, d)| g * d).sum::<f64>();
+        g.iter().zip(&direction).map(dot).sum()
+    };
+    let (plain, simple) = (along(&plain), along(&simple));
+    // Exponentials of exponentials are beyond finite differences: their slopes at nearby points must agree first.
+    let differences = |h: f64| (value(h) - value(-h)) / (2.0 * h);
+    let (wide, narrow) = (differences(2e-5), differences(1e-5));
+    let scale = 1.0 + narrow.abs();
+    prop_assume!(plain.is_finite() && (wide - narrow).abs() <= 1e-7 * scale);
+    prop_assert!((plain - narrow).abs() <= 1e-5 * scale, "gradient {plain}, differences {narrow}");
+    prop_assert!((plain - simple).abs() <= 1e-9 * (1.0 + plain.abs()), "{plain} simplified to {simple}");
+    Ok(found)
+}
+
 proptest! {
-    /// The derivative along a random direction against a central difference, and simplified gradients against plain ones.
     #[test]
     fn random_graphs(choices in prop::collection::vec(any::<u32>(), 1..25), seed in 0u32..1000) {
-        let primal = arbitrary::graph(&choices, DType::F64, true);
-        let at = arbitrary::inputs(seed, DType::F64);
-        let direction = arbitrary::inputs(seed + 5000, DType::F64);
-        let ids: Vec<NodeId> = (0..primal.inputs.len() as u32).map(NodeId).collect();
-
-        let mut graph = primal.clone();
+        let mut graph = arbitrary::graph(&choices, DType::F64, true);
         let outputs: Vec<NodeId> = graph.outputs.drain(..).map(|o| o.node).collect();
-        let mut b = Builder::new(&mut graph, Span::default());
-        let mut total = b.constant(0.0, DType::F64);
-        for y in outputs {
-            let y = b.unary(Unary::Tanh, y);
-            let all: Vec<usize> = (0..b.graph.shape(y).len()).collect();
-            let y = b.reduce(ReduceKind::Sum, y, &all);
-            total = b.add(total, y);
-        }
-        let mut values = graph.clone();
-        values.add_output("sum", total, OutputKind::Value);
-        for g in gradients(&mut graph, total, None, &ids).expect("smooth primitives have rules") {
-            graph.add_output("g", g, OutputKind::Value);
-        }
-        prop_assert_eq!(verify(&graph), Ok(()));
-
-        let point = |h: f64| -> Vec<Tensor> {
-            let move_by = |(x, d): (&Tensor, &Tensor)| {
-                let moved: Vec<f64> = x.f64s().iter().zip(d.f64s()).map(|(x, d)| x + h * d).collect();
-                Tensor::from_f64s(x.ty().clone(), &moved)
-            };
-            at.iter().zip(&direction).map(move_by).collect()
-        };
-        let value = |h: f64| eval(&values, &point(h).iter().collect::<Vec<_>>())[0].f64s()[0];
-        let inputs: Vec<&Tensor> = at.iter().collect();
-        let plain = eval(&graph, &inputs);
-        let simple = eval(&simplify(graph), &inputs);
-        let along = |g: &[Tensor]| -> f64 {
-            let dot = |(g, d): (&Tensor, &Tensor)| g.f64s().iter().zip(d.f64s()).map(|(g, d)| g * d).sum::<f64>();
-            g.iter().zip(&direction).map(dot).sum()
-        };
-        let (plain, simple) = (along(&plain), along(&simple));
-        // Exponentials of exponentials are beyond finite differences: their slopes at nearby points must agree first.
-        let differences = |h: f64| (value(h) - value(-h)) / (2.0 * h);
-        let (wide, narrow) = (differences(2e-5), differences(1e-5));
-        let scale = 1.0 + narrow.abs();
-        prop_assume!(plain.is_finite() && (wide - narrow).abs() <= 1e-7 * scale);
-        prop_assert!((plain - narrow).abs() <= 1e-5 * scale, "gradient {plain}, differences {narrow}");
-        prop_assert!((plain - simple).abs() <= 1e-9 * (1.0 + plain.abs()), "{plain} simplified to {simple}");
+        let total = bounded_sum(&mut graph, &outputs);
+        check_direction(&mut graph, total, seed)?;
     }
+
+    #[test]
+    fn second_derivatives_of_random_graphs(choices in prop::collection::vec(any::<u32>(), 1..10), seed in 0u32..1000) {
+        let mut graph = arbitrary::graph(&choices, DType::F64, true);
+        let outputs: Vec<NodeId> = graph.outputs.drain(..).map(|o| o.node).collect();
+        let total = bounded_sum(&mut graph, &outputs);
+        let first = check_direction(&mut graph, total, seed)?;
+        let total = bounded_sum(&mut graph, &first);
+        check_direction(&mut graph, total, seed)?;
+    }
+}
+
+/// A loop over two steps with one carried number, `y` of them emitted.
+fn small_loop(b: &mut Builder, constant: NodeId, f: impl Fn(&mut Builder, [NodeId; 3]) -> NodeId) -> NodeId {
+    let scalar = Type::scalar(DType::F64);
+    let mut body = Graph::new();
+    let inputs = ["carry", "slice", "constant"]
+        .map(|name| body.add_input(name, scalar.clone(), InputKind::Arg, Span::default()));
+    let next = f(&mut Builder::new(&mut body, Span::default()), inputs);
+    body.add_output("carry", next, OutputKind::Update(0));
+    let (first, slices) = (b.constant(0.5, DType::F64), b.full(0.25, DType::F64, &[2]));
+    let node =
+        scan::push(b, Scan { body, steps: 2, carries: 1, slices: 1, ..Scan::default() }, &[first, slices, constant]);
+    scan::result(b, node, 0)
+}
+
+/// No gradient reaches the operand that one is wanted of.
+#[test]
+fn a_loop_that_stops_all_gradients() {
+    let found = gradient_at(&[0.7], |b, x| {
+        small_loop(b, x[0], |b, [carry, slice, constant]| {
+            let stopped = b.push(Op::StopGradient, &[constant], Default::default());
+            let product = b.mul(carry, stopped);
+            b.add(product, slice)
+        })
+    });
+    assert_eq!(found, [0.0]);
+}
+
+/// The inner loop's values for the first derivative are kept by the outer one; the second derivative adds to them.
+#[test]
+fn second_derivatives_of_loops_in_loops() {
+    assert_gradients("loops in loops", &[(&[], vec![0.7])], |b, x| {
+        let y = small_loop(b, x[0], |b, [carry, slice, constant]| {
+            let inner = small_loop(b, constant, |b, [carry, _, constant]| {
+                let (tanh, square) = (b.unary(Unary::Tanh, carry), b.mul(constant, carry));
+                let product = b.mul(tanh, constant);
+                let sine = b.unary(Unary::Sin, square);
+                b.add(product, sine)
+            });
+            let product = b.mul(carry, inner);
+            let sine = b.unary(Unary::Sin, product);
+            b.add(sine, slice)
+        });
+        gradients(b.graph, y, None, x).expect("floats")[0]
+    });
 }
 
 /// Queries, keys, values and a mask of two heads that share keys and values.

@@ -8,6 +8,7 @@ pub mod machine;
 pub mod profile;
 pub mod step;
 
+use crate::diag::Diagnostic;
 use crate::runtime::Tensor;
 use crate::train::Rows;
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub type Stages = Vec<(&'static str, Duration)>;
 pub struct Noise;
 
 impl Rows for Noise {
-    fn gather(&self, _test: bool, _column: &str, rows: &[u32], out: &mut Tensor) {
+    fn gather(&self, _test: bool, _column: &str, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic> {
         let value = |row: u32| f64::from(row.wrapping_mul(0x9e37_79b9) >> 8) / f64::from(1 << 24) - 0.5;
         match out.ty().dtype {
             crate::ir::DType::F32 => {
@@ -28,6 +29,7 @@ impl Rows for Noise {
             crate::ir::DType::F64 => out.f64s_mut().iter_mut().zip(rows).for_each(|(to, row)| *to = 0.02 * value(*row)),
             _ => out.i32s_mut().fill(0),
         }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::passes::simplify;
 use crate::runtime::exec::{Compiled, Options};
 use crate::runtime::{Executable, Tensor};
 use crate::sema::program::Program;
-use crate::train::stage::column_types;
+use crate::train::stage::{checked, column_types};
 use crate::train::state::{State, result_tensors, unbound};
 use crate::train::{Failure, Rows};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ impl Step {
     pub fn new(program: &Program, data: &dyn Rows, threads: usize, stages: &mut Stages) -> Result<Step, Failure> {
         let mut watch = Stopwatch { since: Instant::now(), stages };
         let rows = program.settings.batch.unwrap_or(program.schema.train_rows);
-        let graph = program.graphs.step(rows)?;
+        let (graph, _) = checked(program, &program.graphs.step(rows)?);
         watch.lap("step graph");
         let (types, columns) = (column_types(program, &graph, rows)?, batch_inputs(&graph));
         let simple = simplify(graph.clone());
@@ -55,7 +55,7 @@ impl Step {
             let picked: Vec<u32> = (k * rows..(k + 1) * rows).map(|row| row as u32).collect();
             let mut batch: Vec<Tensor> = types.iter().map(|c| c.tensor(rows)).collect();
             for (column, tensor) in types.iter().zip(&mut batch) {
-                data.gather(false, &column.name, &picked, tensor);
+                data.gather(false, &column.name, &picked, tensor)?;
             }
             batches.push(batch);
         }
@@ -184,7 +184,7 @@ mod tests {
         step.run(1);
         let arena = program.buffers.iter().position(|b| b.ty.elements() == 7).expect("one arena");
         let mut gradient = Tensor::zeros(program.buffers[arena].ty.clone());
-        Noise.gather(false, "", &[0, 1, 2, 3, 4, 5, 6], &mut gradient);
+        Noise.gather(false, "", &[0, 1, 2, 3, 4, 5, 6], &mut gradient).unwrap();
         let graph = program.graphs.step(7).expect("a graph");
         let input = graph.inputs.iter().position(|i| i.kind == InputKind::Param).expect("the arena");
         for (theta, g) in step.inputs[input].f32s().iter().zip(gradient.f32s()) {

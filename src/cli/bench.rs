@@ -34,6 +34,7 @@ pub struct Args {
     /// For --optimizer: COUNTxELEMENTS
     #[arg(long, value_name = "NxM", default_value = "1x10000000", value_parser = tensors, requires = "optimizer")]
     tensors: (usize, usize),
+    /// One object on stdout
     #[arg(long)]
     json: bool,
 }

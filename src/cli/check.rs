@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// The programs to check
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// One object with all diagnostics on stdout

@@ -4,7 +4,7 @@ use super::{DONE, Status, USAGE, WRONG, args, output, values};
 use crate::driver::{self, COTANGENT, Question, Session};
 use crate::ir::{DType, Graph, Input, InputKind, Type};
 use crate::runtime::Tensor;
-use crate::train::state::result_tensors;
+use crate::train::failed::run_once;
 use serde_json::{Map, json};
 use std::path::Path;
 
@@ -28,6 +28,7 @@ pub struct Args {
     /// What `float` means
     #[arg(long, value_enum, default_value = "f32")]
     float: args::Float,
+    /// What computes it
     #[arg(long, value_enum, default_value = "jit")]
     engine: args::Engine,
     /// One object on stdout
@@ -94,12 +95,8 @@ fn as_float(value: Tensor, float: DType) -> Tensor {
 
 fn compute(graph: &Graph, given: &[(String, Tensor)], args: &Args) -> Result<Vec<Tensor>, crate::diag::Diagnostic> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let mut executable = driver::engine(args.engine.kind(), threads).compile(graph)?;
-    let mut inputs: Vec<Tensor> = graph.inputs.iter().map(|input| bind(input, given)).collect();
-    let mut refs: Vec<&mut Tensor> = inputs.iter_mut().collect();
-    let mut results = result_tensors(graph);
-    executable.run(&mut refs, &mut results);
-    Ok(results)
+    let inputs: Vec<Tensor> = graph.inputs.iter().map(|input| bind(input, given)).collect();
+    run_once(driver::engine(args.engine.kind(), threads).as_ref(), graph, inputs)
 }
 
 /// Arguments have the user's values; it is the first step of a run with seed 0.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// The program
     file: PathBuf,
+    /// What to print
     #[arg(long, value_enum, default_value = "graph")]
     stage: Stage,
     #[command(flatten)]

@@ -32,15 +32,19 @@ use std::sync::{Arc, Mutex};
 /// Deep programs recurse deeply; the syntax limits nesting, and this leaves room for what it allows.
 const STACK_BYTES: usize = 256 << 20;
 
-/// Under `optc --help`.
-const EXAMPLES: &str = "\
+/// `optc --help`: a screen of 80 by 24, with examples.
+const HELP: &str = "\
+{about}. More about each: optc COMMAND --help
+
+Commands:
+{subcommands}
+
 Examples:
-  optc new digits && optc run digits.opt          a file to start from, and its training
-  optc run examples/quickstart.opt --set lr=3e-4  changes a hyper-parameter, not the file
-  optc check mine.opt                             every mistake, before anything runs
-  optc eval 'softmax([1.0, 2.0])'                 a formula's value
-  optc doc AdamW --source                         what the library has, and how it is written
-  optc explain E0203                              the rule behind a message";
+  optc new digits && optc run digits.opt     a file to start from, and its run
+  optc run digits.opt --set lr=3e-4          another value, the same file
+  optc eval 'softmax([1.0, 2.0])'            a formula's value
+  optc doc AdamW --source                    what the library has, and its text
+";
 
 #[derive(Parser)]
 #[command(
@@ -48,7 +52,7 @@ Examples:
     version,
     about = "A compiler for training neural networks",
     disable_help_subcommand = true,
-    after_help = EXAMPLES
+    help_template = HELP
 )]
 struct Cli {
     #[command(subcommand)]
@@ -77,7 +81,7 @@ enum Command {
     Bench(bench::Args),
     /// Print the rule behind a diagnostic, with an example
     Explain(explain::Args),
-    /// Print what the library (or a file) says about a definition, or its formula in LaTeX
+    /// Print what the library (or a file) says about a definition
     Doc(doc::Args),
     /// Write a commented starting file
     New(new::Args),
@@ -157,6 +161,30 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_fits_a_screen() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.lines().count() <= 24, "{} lines\n{help}", help.lines().count());
+        let widest = help.lines().map(|l| l.chars().count()).max();
+        assert!(widest <= Some(80), "{widest:?} characters\n{help}");
+    }
+
+    #[test]
+    fn every_argument_says_what_it_is() {
+        fn visit(path: &str, command: &clap::Command) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "{path} says nothing");
+            for argument in command.get_arguments() {
+                let help = argument.get_help().or(argument.get_long_help()).map(ToString::to_string);
+                assert!(help.is_some_and(|h| !h.is_empty()), "{path}: '{}' says nothing", argument.get_id());
+            }
+            command.get_subcommands().for_each(|inner| visit(&path, inner));
+        }
+        let mut all = Cli::command();
+        all.build();
+        visit("", &all);
     }
 
     #[test]

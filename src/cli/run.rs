@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// The program: its `train`, `compare` or `sweep` is run
     file: PathBuf,
     #[command(flatten)]
     shape: args::Shape,
@@ -28,6 +29,7 @@ pub struct Args {
     /// Threads to use (default: all)
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// What runs the program
     #[arg(long, value_enum, default_value = "jit")]
     engine: args::Engine,
     /// Stop after this many steps
@@ -269,7 +271,7 @@ impl Runner<'_> {
             match self.train(job, &parts.join(", "), seed, out) {
                 Ok(summary) => variant.runs.push(summary),
                 // The other variants may do better.
-                Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603") => {
+                Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603" | "E0607") => {
                     output::diagnostics(&self.session.sources, &[(*why).clone()]);
                     variant.diverged += 1;
                     problem = Some(why);

@@ -41,11 +41,13 @@ enum Command {
         out: PathBuf,
         #[command(flatten)]
         beside: Beside,
+        /// One object on stdout
         #[arg(long)]
         json: bool,
     },
     /// Write the reports of run folders anew
     Report {
+        /// The run folders
         #[arg(required = true, value_name = "DIR")]
         folders: Vec<PathBuf>,
         #[command(flatten)]
@@ -62,6 +64,7 @@ enum Command {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        /// One object on stdout
         #[arg(long)]
         json: bool,
     },

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// Files with `test "…" { … }` blocks
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// What `float` means

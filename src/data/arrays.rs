@@ -4,8 +4,10 @@
 //! stay integers (token ids, for example); floats stay floats.
 
 use super::args::{Args, Fallible, bad, number, wrong};
+use super::disk::Disk;
+use super::disk::choice::Choice;
 use super::spec::Arg;
-use super::table::{MOST_ROWS, Stored, Table, Values};
+use super::table::{MOST_ROWS, Read, Stored, Table, Values};
 use crate::diag::{Diagnostic, error};
 use crate::source::Span;
 
@@ -15,6 +17,8 @@ pub struct Array {
     pub shape: Vec<usize>,
     pub values: Values,
     pub is_float: bool,
+    /// Smallest and largest integer, where the values are not in memory.
+    pub range: Option<(i32, i32)>,
     /// For messages: the file, or the member of an archive.
     pub place: String,
     /// The argument that asked for it.
@@ -36,7 +40,7 @@ pub struct Wanted<'a> {
 }
 
 /// Options that every source of arrays has.
-pub const OPTIONS: [&str; 2] = ["scale", "classes"];
+pub const OPTIONS: [&str; 3] = ["scale", "classes", "stream"];
 
 #[derive(Clone, Copy)]
 pub struct Options {
@@ -44,6 +48,8 @@ pub struct Options {
     pub divisor: f64,
     /// The number of classes, if given.
     pub classes: Option<usize>,
+    /// Whether values stay in their files.
+    pub stream: Choice,
 }
 
 impl Options {
@@ -61,7 +67,7 @@ impl Options {
             }
         }
         let classes = args.get("classes").map(|_| args.count("classes", 0, 1)).transpose()?;
-        Ok(Options { divisor, classes })
+        Ok(Options { divisor, classes, stream: Choice::new(args)? })
     }
 }
 
@@ -108,6 +114,23 @@ pub fn wanted<'a>(args: &Args<'a>, source: &str, options: &'a [&'a str]) -> Fall
         );
     }
     if errors.is_empty() { Ok(columns) } else { Err(errors) }
+}
+
+/// An array that stays in its file. Integers are looked through: their classes belong to the schema.
+pub fn on_disk(mut disk: Disk, shape: Vec<usize>, place: &str, span: Span, mode: Read) -> Fallible<Array> {
+    let is_float = !disk.is_integer();
+    let mut range = None;
+    if !is_float {
+        let (low, high) = disk.look_through().map_err(|lost| vec![lost])?;
+        let fits = |v: i64| i32::try_from(v).map_err(|_| v);
+        let narrow = fits(low).and_then(|low| Ok((low, fits(high)?)));
+        range = Some(narrow.map_err(|out| {
+            let title = format!("'{place}' has a value beyond 32 bits: {out}");
+            vec![error("E0408", title).at(span, "integers are kept in 32 bits")]
+        })?);
+    }
+    let values = if is_float && mode == Read::Shapes { Values::Unread } else { Values::Disk(disk) };
+    Ok(Array { shape, values, is_float, range, place: place.into(), span })
 }
 
 /// Checks that the arrays fit together, and makes the table.
@@ -177,7 +200,10 @@ fn rows_differ(array: &Array, expected: usize, other: &str) -> Option<Diagnostic
 fn count_classes(parts: &[Option<&Array>], given: Option<usize>) -> Result<Option<usize>, Box<Diagnostic>> {
     let (mut low, mut high) = (0, 0);
     for array in parts.iter().flatten() {
-        let Values::I32(values) = &array.values else { continue };
+        let Values::I32(values) = &array.values else {
+            (low, high) = array.range.map_or((low, high), |(l, h)| (low.min(l), high.max(h)));
+            continue;
+        };
         low = values.iter().copied().fold(low, i32::min);
         high = values.iter().copied().fold(high, i32::max);
         if array.shape.len() > 1 {
@@ -207,6 +233,7 @@ fn append(train: &mut Array, test: Array) -> Result<(), Box<Diagnostic>> {
         (Values::F64(data), Values::F64(more)) => data.extend_from_slice(&more),
         (Values::I32(data), Values::I32(more)) => data.extend_from_slice(&more),
         (Values::Unread, Values::Unread) => {}
+        (Values::Disk(data), Values::Disk(more)) if data.is_like(&more) => data.append(more),
         _ => {
             return Err(Box::new(
                 error("E0403", format!("'{}' and '{}' have different element types", train.place, test.place))

@@ -8,6 +8,7 @@ use flate2::read::GzDecoder;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 impl Context {
     /// The file that a path in the program means.
@@ -35,6 +36,12 @@ fn unreadable(path: &Path, span: Span, reason: &std::io::Error) -> Vec<Diagnosti
 /// The whole file.
 pub fn read(path: &Path, span: Span) -> Fallible<Vec<u8>> {
     regular(path).and_then(|_| std::fs::read(path)).map_err(|reason| unreadable(path, span, &reason))
+}
+
+/// A regular file to be read at any place, and its length.
+pub fn plain(path: &Path, span: Span) -> Fallible<(Arc<File>, u64)> {
+    let opened = regular(path).and_then(|length| Ok((Arc::new(File::open(path)?), length)));
+    opened.map_err(|reason| unreadable(path, span, &reason))
 }
 
 /// The whole file, inflated if it is gzipped.
@@ -89,6 +96,11 @@ pub fn open(path: &Path, span: Span) -> Fallible<Source> {
 }
 
 impl Source {
+    /// Whether what comes is inflated.
+    pub fn is_zipped(&self) -> bool {
+        self.zipped
+    }
+
     /// Reads exactly as many bytes as the buffer has.
     pub fn fill(&mut self, buffer: &mut [u8], place: &str, span: Span) -> Fallible<()> {
         self.most = self.most.saturating_sub(buffer.len() as u64);

@@ -3,6 +3,9 @@
 
 use super::args::{Args, Fallible};
 use super::arrays::{self, Array, Options, Parts, assemble};
+use super::disk::Disk;
+use super::disk::encoding::{Encoding, Kind};
+use super::disk::region::Region;
 use super::spec::Call;
 use super::table::{Read as Mode, Table, Values};
 use super::{Context, files};
@@ -46,7 +49,7 @@ pub fn load(call: &Call, context: &Context, mode: Mode) -> Fallible<Table> {
 
 /// `mnist("folder")`: the folder has the four files under their usual names.
 pub fn mnist(call: &Call, context: &Context, mode: Mode) -> Fallible<Table> {
-    let args = Args::new(call, &["folder", "scale", "classes"])?;
+    let args = Args::new(call, &["folder", "scale", "classes", "stream"])?;
     let folder = context.resolve(args.str("folder")?.unwrap_or("mnist"));
     read_all(standard(&folder, args.span("folder")), Options::new(&args)?, mode)
 }
@@ -63,8 +66,13 @@ fn standard(folder: &Path, span: Span) -> Vec<Job> {
 
 /// Reads the files side by side: inflating them takes most of the time.
 fn read_all(jobs: Vec<Job>, options: Options, mode: Mode) -> Fallible<Table> {
+    let stays = stay(&jobs, options)?;
     let arrays: Vec<Fallible<Array>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = jobs.iter().map(|job| scope.spawn(|| read_one(job, options, mode))).collect();
+        let read = |(job, stays): (_, &bool)| {
+            let stays = *stays;
+            scope.spawn(move || read_one(job, options, mode, stays))
+        };
+        let threads: Vec<_> = jobs.iter().zip(&stays).map(read).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -86,7 +94,27 @@ fn read_all(jobs: Vec<Job>, options: Options, mode: Mode) -> Fallible<Table> {
     if errors.is_empty() { assemble(columns, options) } else { Err(errors) }
 }
 
-fn read_one(job: &Job, options: Options, mode: Mode) -> Fallible<Array> {
+/// Which files are read row by row: both parts of a column, or none.
+fn stay(jobs: &[Job], options: Options) -> Fallible<Vec<bool>> {
+    let mut large = vec![];
+    for job in jobs {
+        let mut bytes = 0;
+        for other in jobs.iter().filter(|other| other.column == job.column) {
+            bytes += files::plain(&other.path, other.span)?.1;
+        }
+        large.push(options.stream.streams(bytes));
+    }
+    let mut zipped = vec![];
+    for (job, _) in jobs.iter().zip(&large).filter(|(_, large)| **large) {
+        if files::open(&job.path, job.span)?.is_zipped() {
+            options.stream.refuse(&job.path.display().to_string(), "it is gzipped", "unpack it by gunzip")?;
+            zipped.push(&job.column);
+        }
+    }
+    Ok(jobs.iter().zip(large).map(|(job, large)| large && !zipped.contains(&&job.column)).collect())
+}
+
+fn read_one(job: &Job, options: Options, mode: Mode, stays: bool) -> Fallible<Array> {
     let mut file = files::open(&job.path, job.span)?;
     let place = job.path.display().to_string();
     let wrong = |code, title: String, label: &str| vec![error(code, title).at(job.span, label)];
@@ -119,7 +147,30 @@ fn read_one(job: &Job, options: Options, mode: Mode) -> Fallible<Array> {
     // Bytes and other integers of rank 1 are labels, whose classes are part of the schema.
     let is_label = rank == 1 && matches!(kind, 0x08 | 0x09 | 0x0b | 0x0c);
     let is_float = matches!(kind, 0x08 | 0x0d | 0x0e) && !is_label;
-    let array = |values| Array { shape: shape.clone(), values, is_float, place: place.clone(), span: job.span };
+    if stays && !is_label {
+        let kind = match kind {
+            0x08 => Kind::Pixel { divisor: options.divisor },
+            0x09 => Kind::I8,
+            0x0b => Kind::I16,
+            0x0c => Kind::I32,
+            0x0d => Kind::F32,
+            _ => Kind::F64,
+        };
+        let encoding = Encoding { kind, big_endian: true };
+        let width = shape[1..].iter().product();
+        let region = Region {
+            file: files::plain(&job.path, job.span)?.0,
+            place: place.clone(),
+            span: job.span,
+            start: 4 + 4 * u64::from(rank),
+            row_bytes: width * encoding.size(),
+            rows: shape[0],
+            groups: None,
+        };
+        return arrays::on_disk(Disk::new(region, encoding, width), shape, &place, job.span, mode);
+    }
+    let array =
+        |values| Array { shape: shape.clone(), values, is_float, range: None, place: place.clone(), span: job.span };
     if mode == Mode::Shapes && is_float {
         return Ok(array(Values::Unread));
     }

@@ -13,14 +13,17 @@
 //! | choosing rows (`split`, `shuffle`, `take`, `balance`) | [`mod@split`], [`rows`] |
 //! | changing values (`standardize`, `one_hot`, `log`, …) | [`transform`], [`scale`], [`impute`] |
 //! | time series | [`series`] |
+//! | values that stay in a file until a batch wants them | [`disk`] |
 //!
 //! Columns keep their compact form in memory (an image is bytes); [`Dataset::gather`] converts a batch to the element
-//! type of the run. Problems are diagnostics `E0401` to `E0409`; see `docs/data.md`.
+//! type of the run. Problems are diagnostics `E0401` to `E0414`; see `docs/data.md`.
 
 mod args;
 mod arrays;
 mod columns;
 mod csv;
+mod disk;
+mod element;
 mod files;
 mod idx;
 mod images;
@@ -106,17 +109,27 @@ impl Dataset {
 
     /// Copies rows of one column (an index into the schema's columns) into a tensor, converted to its element type.
     ///
-    /// Allocates nothing. The same rows give the same bits on every platform.
+    /// The same rows give the same bits on every platform. Fails only if a file can no longer be read.
     ///
     /// # Panics
     /// If `out` does not hold `rows.len()` values of the column, or a row is not below [`Dataset::rows`].
-    pub fn gather(&self, split: Split, column: usize, rows: &[u32], out: &mut Tensor) {
-        self.table.gather(split, column, rows, None, out);
+    pub fn gather(&self, split: Split, column: usize, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic> {
+        self.table.gather(split, column, rows, None, out)
     }
 
     /// As [`Dataset::gather`] for train rows, as they are drawn in an epoch.
-    pub fn draw(&self, turn: Turn, column: usize, rows: &[u32], out: &mut Tensor) {
-        self.table.gather(Split::Train, column, rows, Some(turn), out);
+    pub fn draw(&self, turn: Turn, column: usize, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic> {
+        self.table.gather(Split::Train, column, rows, Some(turn), out)
+    }
+
+    /// Announces that the next batches take these train rows, in some order: what is in files is read in one go.
+    pub fn warm(&self, rows: &[u32]) -> Result<(), Diagnostic> {
+        self.table.warm(rows)
+    }
+
+    /// Rows of the buffer from which the order of an epoch is drawn, where it is not drawn from all rows.
+    pub fn buffer(&self) -> Option<usize> {
+        self.table.buffer
     }
 
     /// Whether the same row may differ from epoch to epoch.
@@ -151,7 +164,8 @@ pub fn open(pipeline: &Pipeline, context: &Context) -> Result<Dataset, Vec<Diagn
     Ok(Dataset { schema: table.schema(), table })
 }
 
-const SOURCES: &[&str] = &[
+/// What data can come from.
+pub const SOURCES: &[&str] = &[
     "cifar10",
     "csv",
     "idx",
@@ -168,7 +182,8 @@ const SOURCES: &[&str] = &[
     "text",
 ];
 
-const STEPS: &[&str] = &[
+/// What can be done to it on the way.
+pub const STEPS: &[&str] = &[
     "split",
     "fold",
     "shuffle",
@@ -209,8 +224,8 @@ fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, 
         "images" => images::load(source, context, read)?,
         "idx" => idx::load(source, context, read)?,
         "mnist" => idx::mnist(source, context, read)?,
-        "npy" => npy::npy(source, context)?,
-        "npz" => npy::npz(source, context)?,
+        "npy" => npy::npy(source, context, read)?,
+        "npz" => npy::npz(source, context, read)?,
         "csv" => csv::load(source, context)?,
         "synthetic.digits" => synthetic::digits(source, read)?,
         "synthetic.moons" => synthetic::moons(source, read)?,

@@ -24,10 +24,28 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Reads the bytes of a `.npy` file.
-pub fn parse(bytes: &[u8]) -> Result<Raw, Problem> {
+/// What the header of a file says, checked against the file's size.
+pub struct Layout {
+    /// As in [`Raw`].
+    pub kind: String,
+    pub big_endian: bool,
+    /// Column after column.
+    pub fortran: bool,
+    pub shape: Vec<usize>,
+    /// Bytes of an element.
+    pub size: usize,
+    /// Where the elements begin.
+    pub start: usize,
+}
+
+/// So many bytes at the beginning of a file hold the header of any array.
+pub const MOST_HEADER: usize = 1 << 20;
+
+/// Reads the header of a `.npy` file: `bytes` are its first ones, `total` is how many there are.
+pub fn layout(bytes: &[u8], total: u64) -> Result<Layout, Problem> {
     let problem = |code, what: &str, label: String| Problem { code, what: what.into(), label, note: None };
     let (header, data) = header(bytes).map_err(|reason| problem("E0402", "is not a npy file", reason))?;
+    let start = bytes.len() - data.len();
     let unsupported = || Problem {
         note: Some("supported: float32, float64, the integers to 64 bits, and bool".into()),
         ..problem("E0402", "has elements that optc does not read", format!("element type '{}'", header.kind))
@@ -40,20 +58,35 @@ pub fn parse(bytes: &[u8]) -> Result<Raw, Problem> {
         "i1" | "u1" | "b1" => 1,
         _ => return Err(unsupported()),
     };
-    let shape = &header.shape;
-    let elements = shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    let declared = elements.and_then(|n| n.checked_mul(size));
-    if declared != Some(data.len()) {
-        let short = declared.is_none_or(|declared| declared > data.len());
-        let note = format!("its header says shape {shape:?} of '{}'; {} bytes follow", header.kind, data.len());
+    let shape = header.shape;
+    let follow = total.saturating_sub(start as u64);
+    let elements = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d as u64));
+    let declared = elements.and_then(|n| n.checked_mul(size as u64));
+    if declared != Some(follow) {
+        let short = declared.is_none_or(|declared| declared > follow);
+        let note = format!("its header says shape {shape:?} of '{}'; {follow} bytes follow", header.kind);
         let what = if short { "is truncated" } else { "is too long" };
         return Err(Problem { note: Some(note), ..problem("E0403", what, "size and header disagree".into()) });
     }
-    let mut data = if header.fortran && shape.len() > 1 { to_row_major(data, shape, size) } else { data.to_vec() };
-    if order == ">" {
+    Ok(Layout {
+        kind: kind.into(),
+        big_endian: order == ">",
+        fortran: header.fortran && shape.len() > 1,
+        shape,
+        size,
+        start,
+    })
+}
+
+/// Reads the bytes of a `.npy` file.
+pub fn parse(bytes: &[u8]) -> Result<Raw, Problem> {
+    let Layout { kind, big_endian, fortran, shape, size, start } = layout(bytes, bytes.len() as u64)?;
+    let data = &bytes[start..];
+    let mut data = if fortran { to_row_major(data, &shape, size) } else { data.to_vec() };
+    if big_endian {
         data.chunks_exact_mut(size).for_each(<[u8]>::reverse);
     }
-    Ok(Raw { kind: kind.into(), shape: header.shape.clone(), data })
+    Ok(Raw { kind, shape, data })
 }
 
 impl Raw {

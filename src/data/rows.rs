@@ -1,6 +1,6 @@
 //! Steps that choose and order rows: `shuffle`, `take`, `balance`. They move row numbers, never values.
 
-use super::args::{Args, Fallible};
+use super::args::{Args, Fallible, bad};
 use super::columns;
 use super::random::Random;
 use super::spec::Call;
@@ -8,8 +8,17 @@ use super::table::Table;
 use crate::diag::error;
 
 /// `shuffle(seed = 0)`: another order of the train rows, once (each epoch has its own order anyway).
+/// `shuffle(buffer = n)`: the order of an epoch is drawn from a buffer of n rows, so that files are read in long pieces.
 pub fn shuffle(call: &Call, table: &mut Table) -> Fallible<()> {
-    let args = Args::new(call, &["seed"])?;
+    let args = Args::new(call, &["seed", "buffer"])?;
+    if args.get("buffer").is_some() {
+        if let Some(seed) = args.get("seed") {
+            let help = "the order is drawn from the seed of the training";
+            return Err(vec![bad(seed, "'shuffle' with a buffer takes no seed", "has no effect").help(help)]);
+        }
+        table.buffer = Some(args.count("buffer", 0, 2)?);
+        return Ok(());
+    }
     Random::new(args.seed(0)?, 1).shuffle(&mut table.train);
     Ok(())
 }
@@ -42,7 +51,8 @@ pub fn balance(call: &Call, table: &mut Table) -> Fallible<()> {
     let stored = &table.columns[label.index];
     let mut classes: Vec<Vec<u32>> = vec![vec![]; stored.column.classes.unwrap_or(0)];
     for row in &table.train {
-        if let Some(rows) = usize::try_from(stored.label(*row as usize)).ok().and_then(|class| classes.get_mut(class)) {
+        if let Some(rows) = usize::try_from(stored.label(*row as usize)?).ok().and_then(|class| classes.get_mut(class))
+        {
             rows.push(*row);
         }
     }

@@ -2,9 +2,10 @@
 
 use super::args::{Args, Fallible};
 use super::columns;
+use super::disk::change::Change;
 use super::impute::still_missing;
 use super::spec::Call;
-use super::table::{Table, Values};
+use super::table::{Stored, Table, Values};
 use crate::diag::error;
 
 /// `clip(x, …, low = 0, high = 1)`: values outside become the bound that they pass; one of the two may be left out.
@@ -22,6 +23,9 @@ pub fn clip(call: &Call, table: &mut Table) -> Fallible<()> {
     }
     for index in columns::floats(&named, table)? {
         let stored = &mut table.columns[index];
+        if stored.put_off(|| Change::Clip { low, high }) {
+            continue;
+        }
         if let Some(mut values) = stored.to_f64s() {
             // A missing value stays one.
             values.iter_mut().filter(|v| !v.is_nan()).for_each(|v| *v = v.clamp(low, high));
@@ -38,20 +42,39 @@ pub fn log(call: &Call, table: &mut Table, plus_one: bool) -> Fallible<()> {
             return Err(vec![diagnostic]);
         }
         let stored = &mut table.columns[index];
-        let width = stored.width().max(1);
-        let Some(mut values) = stored.to_f64s() else { continue };
         let least = if plus_one { -1.0 } else { 0.0 };
-        if let Some(place) = values.iter().position(|v| *v <= least) {
-            let title = format!("'{}' has a value without a logarithm: {}", stored.column.name, values[place]);
-            let note = format!("in row {} of the data (counted from 0)", place / width);
+        if let Some((row, value)) = too_small(stored, least)? {
+            let title = format!("'{}' has a value without a logarithm: {value}", stored.column.name);
+            let note = format!("in row {row} of the data (counted from 0)");
             let help = if plus_one { "values must be above -1" } else { "values must be above 0; log1p takes 0 too" };
             return Err(vec![error("E0409", title).at(call.span, "takes the logarithm").note(note).help(help)]);
         }
-        // Our own logarithm: the same bits on every platform.
-        values.iter_mut().for_each(|v| *v = if plus_one { ln_1p(*v) } else { super::random::ln(*v) });
+        if stored.put_off(|| Change::Log { plus_one }) {
+            continue;
+        }
+        let Some(mut values) = stored.to_f64s() else { continue };
+        values.iter_mut().for_each(|v| *v = logarithm(*v, plus_one));
         stored.values = Values::F64(values);
     }
     Ok(())
+}
+
+/// The first row with a value that is not above the bound.
+fn too_small(stored: &Stored, bound: f64) -> Fallible<Option<(usize, f64)>> {
+    let (mut found, mut row) = (None, 0);
+    let rows = stored.values.rows(stored.width()).unwrap_or(0);
+    stored.each(0..rows, |values| {
+        if let (None, Some(value)) = (found, values.iter().find(|v| **v <= bound)) {
+            found = Some((row, *value));
+        }
+        row += 1;
+    })?;
+    Ok(found)
+}
+
+/// Our own logarithm, of x or of 1 + x: the same bits on every platform.
+pub fn logarithm(x: f64, plus_one: bool) -> f64 {
+    if plus_one { ln_1p(x) } else { super::random::ln(x) }
 }
 
 /// Kahan's: the rounding error of 1 + x corrects itself.

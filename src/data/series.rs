@@ -2,6 +2,7 @@
 
 use super::args::{Args, Fallible};
 use super::columns::{self, Picked};
+use super::disk::change::Change;
 use super::impute::still_missing;
 use super::spec::Call;
 use super::table::{Stored, Table, Values};
@@ -41,6 +42,13 @@ pub fn window(call: &Call, table: &mut Table) -> Fallible<()> {
         }
         let stored = &mut table.columns[index];
         let (width, shape) = (stored.width(), stored.column.shape.clone());
+        if let Values::Disk(disk) = &mut stored.values {
+            let present = Stored::new(&next, true, shape, None, Values::Disk(disk.clone()));
+            disk.change(Change::Window { length, lost });
+            stored.column.shape.insert(0, length);
+            table.columns.push(present);
+            continue;
+        }
         let values = stored.to_f64s();
         stored.column.shape.insert(0, length);
         let mut windows = Vec::new();

@@ -119,7 +119,7 @@ fn strata(args: &Args, call: &Call, table: &Table) -> Fallible<Vec<Vec<usize>>> 
     let mut groups = vec![vec![]; stored.column.classes.unwrap_or(0) + 1];
     for (position, row) in table.train.iter().enumerate() {
         // A class that is missing is a group of its own.
-        let class = usize::try_from(stored.label(*row as usize)).unwrap_or(groups.len() - 1);
+        let class = usize::try_from(stored.label(*row as usize)?).unwrap_or(groups.len() - 1);
         groups[class].push(position);
     }
     Ok(groups)

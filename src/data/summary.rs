@@ -1,5 +1,6 @@
 //! What `optc data` says about columns.
 
+use super::args::Fallible;
 use super::spec::Pipeline;
 use super::table::{Read, Stored, Values};
 use super::{Context, prepare};
@@ -52,12 +53,12 @@ pub const BINS: usize = 16;
 pub fn summarize(pipeline: &Pipeline, context: &Context) -> Result<Summary, Vec<Diagnostic>> {
     let table = prepare(pipeline, context, Read::All)?;
     let rows: Vec<u32> = table.train.iter().chain(&table.test).copied().collect();
-    let columns = table.columns.iter().map(|stored| column(stored, &rows)).collect();
+    let columns = table.columns.iter().map(|stored| column(stored, &rows)).collect::<Fallible<_>>()?;
     let (train_rows, test_rows) = (table.train.len(), table.test.len());
     Ok(Summary { name: pipeline.name.clone(), train_rows, test_rows, columns })
 }
 
-fn column(stored: &Stored, rows: &[u32]) -> ColumnSummary {
+fn column(stored: &Stored, rows: &[u32]) -> Fallible<ColumnSummary> {
     let kind = if matches!(stored.values, Values::Text(_)) { "text".into() } else { super::columns::type_of(stored) };
     let mut missing = 0;
     let facts = match (&stored.values, stored.column.classes, &stored.vocabulary) {
@@ -74,7 +75,7 @@ fn column(stored: &Stored, rows: &[u32]) -> ColumnSummary {
                         *count += 1;
                     }
                 }
-            });
+            })?;
             let name = |class: usize| match vocabulary {
                 Some(vocabulary) => vocabulary.token(class as i32),
                 None => stored.class_names.get(class).cloned().unwrap_or_else(|| class.to_string()),
@@ -89,29 +90,25 @@ fn column(stored: &Stored, rows: &[u32]) -> ColumnSummary {
                 Facts::Classes(named)
             }
         }
-        _ => Facts::Numbers(numbers(stored, rows, &mut missing)),
+        _ => Facts::Numbers(numbers(stored, rows, &mut missing)?),
     };
-    ColumnSummary { name: stored.column.name.clone(), kind, missing, facts }
+    Ok(ColumnSummary { name: stored.column.name.clone(), kind, missing, facts })
 }
 
-fn each(stored: &Stored, rows: &[u32], mut f: impl FnMut(&[f64])) {
-    let mut values = vec![0.0; stored.width()];
-    for row in rows {
-        stored.row_f64(*row as usize, &mut values);
-        f(&values);
-    }
+fn each(stored: &Stored, rows: &[u32], f: impl FnMut(&[f64])) -> Fallible<()> {
+    stored.each(rows.iter().map(|row| *row as usize), f)
 }
 
-fn numbers(stored: &Stored, rows: &[u32], missing: &mut usize) -> Option<Numbers> {
+fn numbers(stored: &Stored, rows: &[u32], missing: &mut usize) -> Fallible<Option<Numbers>> {
     let (mut low, mut high, mut sum, mut count) = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0usize);
     each(stored, rows, |values| {
         *missing += usize::from(values.iter().any(|v| v.is_nan()));
         for v in values.iter().filter(|v| !v.is_nan()) {
             (low, high, sum, count) = (low.min(*v), high.max(*v), sum + v, count + 1);
         }
-    });
+    })?;
     if count == 0 {
-        return None;
+        return Ok(None);
     }
     let mean = sum / count as f64;
     let (mut squares, mut histogram) = (0.0, vec![0; BINS]);
@@ -121,6 +118,6 @@ fn numbers(stored: &Stored, rows: &[u32], missing: &mut usize) -> Option<Numbers
             let part = if high > low { (v - low) / (high - low) } else { 0.0 };
             histogram[((part * BINS as f64) as usize).min(BINS - 1)] += 1;
         }
-    });
-    Some(Numbers { low, high, mean, deviation: (squares / count as f64).sqrt(), histogram })
+    })?;
+    Ok(Some(Numbers { low, high, mean, deviation: (squares / count as f64).sqrt(), histogram }))
 }

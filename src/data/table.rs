@@ -1,9 +1,14 @@
 //! Columns of rows in their compact form, and the conversion of a batch to the run's element type.
 
+use super::args::Fallible;
+use super::disk::Disk;
+use super::disk::change::Change;
+use super::element::Element;
 use super::images::augment::{self, Augment};
 use super::spec::{Column, Schema};
 use super::text::{Vocabulary, windows::Windows};
 use super::{Split, Turn};
+use crate::diag::Diagnostic;
 use crate::ir::types::DType;
 use crate::runtime::Tensor;
 use std::ops::{Add, Mul};
@@ -26,6 +31,8 @@ pub struct Table {
     pub columns: Vec<Stored>,
     pub train: Vec<u32>,
     pub test: Vec<u32>,
+    /// The order of an epoch is drawn from a buffer of so many rows.
+    pub buffer: Option<usize>,
 }
 
 /// One column: what the checker sees, and its values, row after row.
@@ -64,11 +71,13 @@ pub enum Values {
     Text(Vec<String>),
     /// Tokens of a long text.
     Windows(Windows),
+    /// In a file, read when a batch wants them.
+    Disk(Disk),
 }
 
 impl Values {
     /// Rows of so many elements; nothing for what has no values of its own.
-    fn rows(&self, width: usize) -> Option<usize> {
+    pub fn rows(&self, width: usize) -> Option<usize> {
         let width = width.max(1);
         match self {
             Values::Unread | Values::Text(_) | Values::Windows(_) => None,
@@ -77,11 +86,13 @@ impl Values {
             Values::F64(data) => Some(data.len() / width),
             Values::I32(data) => Some(data.len() / width),
             Values::OneHot(labels) => Some(labels.len()),
+            Values::Disk(disk) => Some(disk.rows()),
         }
     }
 }
 
-#[derive(Debug)]
+/// `(v - shift) / factor`, for each element of a row.
+#[derive(Clone, Debug)]
 pub struct Affine {
     pub shift: Vec<f64>,
     pub factor: Vec<f64>,
@@ -91,7 +102,8 @@ impl Table {
     /// A table whose first `train` rows are for training and whose next `test` rows are for testing.
     pub fn new(columns: Vec<Stored>, train: usize, test: usize) -> Table {
         let all = (train + test) as u32;
-        Table { columns, train: (0..train as u32).collect(), test: (train as u32..all).collect() }
+        let (train, test) = ((0..train as u32).collect(), (train as u32..all).collect());
+        Table { columns, train, test, buffer: None }
     }
 
     pub fn schema(&self) -> Schema {
@@ -110,7 +122,14 @@ impl Table {
     }
 
     /// `turn` is that of a training batch; without it, rows are as they are stored.
-    pub fn gather(&self, split: Split, column: usize, rows: &[u32], turn: Option<Turn>, out: &mut Tensor) {
+    pub fn gather(
+        &self,
+        split: Split,
+        column: usize,
+        rows: &[u32],
+        turn: Option<Turn>,
+        out: &mut Tensor,
+    ) -> Result<(), Diagnostic> {
         let index = self.part(split);
         let stored = &self.columns[column];
         let width = stored.width();
@@ -130,10 +149,27 @@ impl Table {
             DType::F64 => stored.gather(width, rows, turn, out.f64s_mut()),
             DType::I32 => stored.gather(width, rows, turn, out.i32s_mut()),
             DType::Bool => {
-                stored.gather(width, rows, turn, out.i32s_mut());
+                stored.gather(width, rows, turn, out.i32s_mut())?;
                 out.i32s_mut().iter_mut().for_each(|v| *v = i32::from(*v != 0));
+                Ok(())
             }
         }
+    }
+
+    /// Reads train rows one after another, before batches take them in another order.
+    pub fn warm(&self, positions: &[u32]) -> Result<(), Diagnostic> {
+        let mut rows = vec![];
+        for stored in &self.columns {
+            if let Values::Disk(disk) = &stored.values {
+                if rows.is_empty() {
+                    rows = positions.iter().map(|position| self.train[*position as usize] as usize).collect();
+                    rows.sort_unstable();
+                    rows.dedup();
+                }
+                disk.warm(&rows)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -161,14 +197,23 @@ impl Stored {
         moves || self.augment.is_some() || self.mixup.is_some()
     }
 
-    fn gather<T: Element>(&self, width: usize, rows: impl Iterator<Item = usize>, turn: Option<Turn>, out: &mut [T]) {
+    fn gather<T: Element>(
+        &self,
+        width: usize,
+        rows: impl Iterator<Item = usize>,
+        turn: Option<Turn>,
+        out: &mut [T],
+    ) -> Result<(), Diagnostic> {
         if width == 0 {
-            return;
+            return Ok(());
+        }
+        if let Values::Disk(disk) = &self.values {
+            return disk.gather(width, &rows.collect::<Vec<_>>(), out);
         }
         let targets = rows.zip(out.chunks_exact_mut(width));
         match &self.values {
             Values::Text(_) => panic!("column '{}' is text, which opening refuses", self.column.name),
-            Values::Unread => panic!("column '{}' was opened for its shape only", self.column.name),
+            Values::Unread | Values::Disk(_) => panic!("column '{}' was opened for its shape only", self.column.name),
             Values::Bytes { data, divisor, affine: None } => {
                 let divide = T::divider(*divisor);
                 targets.for_each(|(row, out)| divide.apply(&data[row * width..][..width], out));
@@ -196,6 +241,7 @@ impl Stored {
                 out.iter_mut().zip(windows.row(row, turn)).for_each(|(out, v)| *out = T::from_i32(*v));
             }),
         }
+        Ok(())
     }
 
     /// Makes row vectors of class labels.
@@ -211,156 +257,80 @@ impl Stored {
     }
 
     /// Rows as they are drawn in a training batch; `index` are the train rows, `positions` those wanted among them.
-    fn draw<T>(&self, turn: Turn, index: &[u32], positions: &[u32], out: &mut [T])
+    fn draw<T>(&self, turn: Turn, index: &[u32], positions: &[u32], out: &mut [T]) -> Result<(), Diagnostic>
     where
         T: Element + From<f32> + Add<Output = T> + Mul<Output = T>,
     {
         let width = self.width();
         let zero = T::from(0.0);
         let mut scratch = vec![zero; if self.augment.is_some() { width } else { 0 }];
-        let mut other = vec![zero; if self.mixup.is_some() { width } else { 0 }];
-        let mut one = |position: usize, out: &mut [T]| {
-            self.gather(width, std::iter::once(index[position] as usize), Some(turn), out);
-            if let Some(augment) = &self.augment {
-                augment.apply(&mut turn.of_row(position), out, &mut scratch);
+        let mut fetch = |positions: &[usize], out: &mut [T]| {
+            self.gather(width, positions.iter().map(|position| index[*position] as usize), Some(turn), out)?;
+            for (position, out) in positions.iter().zip(out.chunks_exact_mut(width.max(1))) {
+                if let Some(augment) = &self.augment {
+                    augment.apply(&mut turn.of_row(*position), out, &mut scratch);
+                }
             }
+            Ok(())
         };
-        for (position, out) in positions.iter().zip(out.chunks_exact_mut(width.max(1))) {
-            one(*position as usize, out);
-            if let Some(alpha) = self.mixup {
-                let mut random = Turn { seed: !turn.seed, ..turn }.of_row(*position as usize);
-                let (weight, partner) = augment::partner(&mut random, alpha, index.len());
-                one(partner, &mut other);
-                let (own, rest) = (T::from(weight as f32), T::from((1.0 - weight) as f32));
-                out.iter_mut().zip(&other).for_each(|(out, v)| *out = *out * own + *v * rest);
-            }
+        let positions: Vec<usize> = positions.iter().map(|position| *position as usize).collect();
+        fetch(&positions, out)?;
+        let Some(alpha) = self.mixup else { return Ok(()) };
+        let partner = |position: &usize| {
+            let mut random = Turn { seed: !turn.seed, ..turn }.of_row(*position);
+            augment::partner(&mut random, alpha, index.len())
+        };
+        let (weights, partners): (Vec<f64>, Vec<usize>) = positions.iter().map(partner).unzip();
+        let mut others = vec![zero; out.len()];
+        fetch(&partners, &mut others)?;
+        let pairs = out.chunks_exact_mut(width.max(1)).zip(others.chunks_exact(width.max(1)));
+        for (weight, (out, other)) in weights.into_iter().zip(pairs) {
+            let (own, rest) = (T::from(weight as f32), T::from((1.0 - weight) as f32));
+            out.iter_mut().zip(other).for_each(|(out, v)| *out = *out * own + *v * rest);
         }
+        Ok(())
     }
 
     /// The class of a row; -1 if it is missing.
-    pub fn label(&self, row: usize) -> i32 {
+    pub fn label(&self, row: usize) -> Fallible<i32> {
         let mut label = [0];
-        self.gather(1, std::iter::once(row), None, &mut label);
-        label[0]
+        self.gather(1, std::iter::once(row), None, &mut label).map_err(|lost| vec![lost])?;
+        Ok(label[0])
     }
 
-    /// All values, one row after another; nothing where only shapes are read.
+    /// All values, one row after another; nothing where only shapes are read, or where they are in a file.
     pub fn to_f64s(&self) -> Option<Vec<f64>> {
         let rows = self.values.rows(self.width())?;
         let mut out = vec![0.0; rows * self.width()];
-        self.gather(self.width(), 0..rows, None, &mut out);
+        self.gather(self.width(), 0..rows, None, &mut out).ok()?;
         Some(out)
     }
 
-    /// The values of one row as `f64`, for statistics.
-    pub fn row_f64(&self, row: usize, out: &mut [f64]) {
-        self.gather(out.len(), std::iter::once(row), None, out);
-    }
-}
-
-/// An element type of a batch.
-trait Element: Copy {
-    fn from_f64(v: f64) -> Self;
-    fn from_f32(v: f32) -> Self;
-    fn from_i32(v: i32) -> Self;
-    fn divider(divisor: f64) -> Divider<Self>;
-
-    /// `byte * high + byte * low`
-    fn scaled(byte: u8, high: Self, low: Self) -> Self;
-}
-
-/// Division of bytes by a number, rounded as division is, but at the speed of a product where that is possible.
-enum Divider<T> {
-    /// The reciprocal in two parts, the first with so few bits that its product with a byte is exact.
-    Product {
-        high: T,
-        low: T,
-    },
-    Division(f64),
-}
-
-impl<T: Element> Divider<T> {
-    fn apply(&self, bytes: &[u8], out: &mut [T]) {
-        let pairs = out.iter_mut().zip(bytes);
-        match *self {
-            Divider::Product { high, low } => pairs.for_each(|(out, byte)| *out = T::scaled(*byte, high, low)),
-            Divider::Division(divisor) => pairs.for_each(|(out, byte)| *out = T::from_f64(f64::from(*byte) / divisor)),
+    /// Gives `f` the values of each of the rows, in their order, as `f64`.
+    pub fn each(&self, rows: impl Iterator<Item = usize>, mut f: impl FnMut(&[f64])) -> Fallible<()> {
+        let width = self.width();
+        let some = ((1 << 17) / width.max(1)).max(1);
+        let (mut rows, mut picked, mut values) = (rows, vec![], vec![]);
+        loop {
+            picked.clear();
+            picked.extend(rows.by_ref().take(some));
+            if picked.is_empty() {
+                return Ok(());
+            }
+            values.resize(picked.len() * width, 0.0);
+            self.gather(width, picked.iter().copied(), None, &mut values).map_err(|lost| vec![lost])?;
+            (0..picked.len()).for_each(|k| f(&values[k * width..][..width]));
         }
     }
-}
 
-macro_rules! float_element {
-    ($t:ty, $low_bits:expr) => {
-        impl Element for $t {
-            fn from_f64(v: f64) -> $t {
-                v as $t
+    /// Leaves a change of values to the time when rows are read; false if they are in memory, where it is done at once.
+    pub fn put_off(&mut self, change: impl FnOnce() -> Change) -> bool {
+        match &mut self.values {
+            Values::Disk(disk) => {
+                disk.change(change());
+                true
             }
-            fn from_f32(v: f32) -> $t {
-                v as $t
-            }
-            fn from_i32(v: i32) -> $t {
-                v as $t
-            }
-            fn scaled(byte: u8, high: $t, low: $t) -> $t {
-                <$t>::from(byte) * high + <$t>::from(byte) * low
-            }
-            fn divider(divisor: f64) -> Divider<$t> {
-                let exact = |byte: u8| (f64::from(byte) / divisor) as $t;
-                let reciprocal = (1.0 / divisor) as $t;
-                let high = <$t>::from_bits(reciprocal.to_bits() >> $low_bits << $low_bits);
-                // The rest of 1/divisor: high * divisor is near 1, so the difference has no rounding to speak of.
-                let low = ((1.0 - f64::from(high) * divisor) / divisor) as $t;
-                // Few enough bytes exist to try them all.
-                if (0..=255).all(|byte| <$t>::scaled(byte, high, low).to_bits() == exact(byte).to_bits()) {
-                    Divider::Product { high, low }
-                } else {
-                    Divider::Division(divisor)
-                }
-            }
+            _ => false,
         }
-    };
-}
-
-// A byte times a number whose last 8 bits (here 9, for a margin) are zero is exact.
-float_element!(f32, 9);
-float_element!(f64, 9);
-
-impl Element for i32 {
-    fn from_f64(v: f64) -> i32 {
-        v as i32
-    }
-    fn from_f32(v: f32) -> i32 {
-        v as i32
-    }
-    fn from_i32(v: i32) -> i32 {
-        v
-    }
-    fn divider(divisor: f64) -> Divider<i32> {
-        Divider::Division(divisor)
-    }
-    fn scaled(byte: u8, high: i32, low: i32) -> i32 {
-        i32::from(byte) * (high + low)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_are_divided_exactly() {
-        for divisor in [255.0, 1.0, 256.0, 127.5, 3.0, 0.1, -7.0] {
-            let bytes: Vec<u8> = (0..=255).collect();
-            let (mut single, mut double) = (vec![0f32; 256], vec![0f64; 256]);
-            f32::divider(divisor).apply(&bytes, &mut single);
-            f64::divider(divisor).apply(&bytes, &mut double);
-            for byte in 0..256 {
-                assert_eq!(double[byte], byte as f64 / divisor);
-                assert_eq!(single[byte], (byte as f64 / divisor) as f32);
-            }
-        }
-        // The case that matters takes the fast way.
-        assert!(matches!(f32::divider(255.0), Divider::Product { .. }));
-        assert!(matches!(f64::divider(255.0), Divider::Product { .. }));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::args::Fallible;
 use super::columns::{self, Picked};
+use super::disk::change::Change;
 use super::impute::still_missing;
 use super::spec::Call;
 use super::table::{Affine, Stored, Table, Values};
@@ -14,12 +15,12 @@ pub fn standardize(call: &Call, table: &mut Table) -> Fallible<()> {
             return Err(vec![diagnostic]);
         }
         rescale(table, column, |count, rows| {
-            let mut mean = rows.fold(|total, v| *total += v);
+            let mut mean = rows.fold(|total, v| *total += v)?;
             mean.iter_mut().for_each(|m| *m /= count);
-            let mut squares = rows.fold_with(&mean, |total, v, m| *total += (v - m) * (v - m));
+            let mut squares = rows.fold_with(&mean, |total, v, m| *total += (v - m) * (v - m))?;
             squares.iter_mut().for_each(|s| *s = (*s / count).sqrt());
-            Affine { shift: mean, factor: squares }
-        });
+            Ok(Affine { shift: mean, factor: squares })
+        })?;
     }
     Ok(())
 }
@@ -31,11 +32,11 @@ pub fn normalize(call: &Call, table: &mut Table) -> Fallible<()> {
             return Err(vec![diagnostic]);
         }
         rescale(table, column, |_, rows| {
-            let low = rows.fold_from(f64::INFINITY, |low, v| *low = low.min(v));
-            let high = rows.fold_from(f64::NEG_INFINITY, |high, v| *high = high.max(v));
+            let low = rows.fold_from(f64::INFINITY, |low, v| *low = low.min(v))?;
+            let high = rows.fold_from(f64::NEG_INFINITY, |high, v| *high = high.max(v))?;
             let factor = high.iter().zip(&low).map(|(high, low)| high - low).collect();
-            Affine { shift: low, factor }
-        });
+            Ok(Affine { shift: low, factor })
+        })?;
     }
     Ok(())
 }
@@ -69,41 +70,37 @@ struct TrainRows<'a> {
 }
 
 impl TrainRows<'_> {
-    fn fold(&self, f: impl Fn(&mut f64, f64)) -> Vec<f64> {
+    fn fold(&self, f: impl Fn(&mut f64, f64)) -> Fallible<Vec<f64>> {
         self.fold_from(0.0, f)
     }
 
-    fn fold_from(&self, start: f64, f: impl Fn(&mut f64, f64)) -> Vec<f64> {
+    fn fold_from(&self, start: f64, f: impl Fn(&mut f64, f64)) -> Fallible<Vec<f64>> {
         let mut totals = vec![start; self.stored.width()];
-        self.each(|values| totals.iter_mut().zip(values).for_each(|(total, v)| f(total, *v)));
-        totals
+        self.each(|values| totals.iter_mut().zip(values).for_each(|(total, v)| f(total, *v)))?;
+        Ok(totals)
     }
 
-    fn fold_with(&self, with: &[f64], f: impl Fn(&mut f64, f64, f64)) -> Vec<f64> {
+    fn fold_with(&self, with: &[f64], f: impl Fn(&mut f64, f64, f64)) -> Fallible<Vec<f64>> {
         let mut totals = vec![0.0; self.stored.width()];
         self.each(|values| {
             totals.iter_mut().zip(values).zip(with).for_each(|((total, v), with)| f(total, *v, *with));
-        });
-        totals
+        })?;
+        Ok(totals)
     }
 
-    fn each(&self, mut f: impl FnMut(&[f64])) {
-        let mut values = vec![0.0; self.stored.width()];
-        for row in self.rows {
-            self.stored.row_f64(*row as usize, &mut values);
-            f(&values);
-        }
+    fn each(&self, f: impl FnMut(&[f64])) -> Fallible<()> {
+        self.stored.each(self.rows.iter().map(|row| *row as usize), f)
     }
 }
 
 /// Applies `(v - shift) / factor` with statistics of the train rows; nothing to do when only shapes are read.
-fn rescale(table: &mut Table, column: usize, statistics: impl Fn(f64, &TrainRows) -> Affine) {
+fn rescale(table: &mut Table, column: usize, statistics: impl Fn(f64, &TrainRows) -> Fallible<Affine>) -> Fallible<()> {
     let stored = &mut table.columns[column];
     if matches!(stored.values, Values::Unread) {
-        return;
+        return Ok(());
     }
     let rows = TrainRows { stored, rows: &table.train };
-    let mut affine = statistics(rows.rows.len() as f64, &rows);
+    let mut affine = statistics(rows.rows.len() as f64, &rows)?;
     for (shift, factor) in affine.shift.iter_mut().zip(&mut affine.factor) {
         // A constant element would become 0/0. Rounding in the mean can leave a tiny deviation; far below the mean's
         // own precision it is a constant too.
@@ -112,18 +109,19 @@ fn rescale(table: &mut Table, column: usize, statistics: impl Fn(f64, &TrainRows
         }
     }
     apply(stored, affine);
+    Ok(())
 }
 
 fn apply(stored: &mut Stored, affine: Affine) {
     let width = stored.width();
+    if stored.put_off(|| Change::Affine(affine.clone())) {
+        return;
+    }
     if let Values::Bytes { affine: earlier, .. } = &mut stored.values {
         // Stay bytes: (( v - a) / b - c) / d = (v - (a + b c)) / (b d).
         *earlier = Some(match earlier.take() {
             None => affine,
-            Some(first) => Affine {
-                shift: (0..width).map(|i| first.shift[i] + first.factor[i] * affine.shift[i]).collect(),
-                factor: (0..width).map(|i| first.factor[i] * affine.factor[i]).collect(),
-            },
+            Some(first) => first.then(&affine),
         });
         return;
     }
@@ -140,7 +138,7 @@ fn apply(stored: &mut Stored, affine: Affine) {
             values
         }
         // Not floats: the steps that come here take those only.
-        Values::Bytes { .. } | Values::Windows(_) | Values::Text(_) | Values::Unread => return,
+        Values::Bytes { .. } | Values::Windows(_) | Values::Text(_) | Values::Disk(_) | Values::Unread => return,
     };
     for row in values.chunks_exact_mut(width) {
         for ((v, shift), factor) in row.iter_mut().zip(&affine.shift).zip(&affine.factor) {

@@ -3,12 +3,13 @@
 //! A doc comment is prose; its lines that begin with two blanks are equations, as the paper has them.
 
 pub mod latex;
+pub mod markdown;
 
 use crate::diag::Diagnostic;
 use crate::source::{FileId, SourceMap};
 use crate::stdlib;
 use crate::syntax::ast::{Def, DefKind, Item, ItemKind};
-use crate::syntax::parse_file;
+use crate::syntax::{is_name_char, parse_file};
 
 /// A definition with its doc comment.
 pub struct Entry {
@@ -19,6 +20,8 @@ pub struct Entry {
     /// The definition's own text.
     pub source: String,
     pub place: String,
+    /// How it is called: `mean(axis = all, keep = false)(x)`.
+    pub call: String,
     /// The texts of the hyper-parameters: `lr: schedule = 1e-3`.
     pub hypers: Vec<String>,
 }
@@ -38,8 +41,16 @@ impl Entry {
             let default = h.default.as_ref().map(|d| format!(" = {}", sources.text(d.span))).unwrap_or_default();
             format!("{}{ty}{default}", h.name.name)
         });
+        let short = def.hypers.iter().map(|h| match &h.default {
+            Some(default) => format!("{} = {}", h.name.name, sources.text(default.span)),
+            None => h.name.name.clone(),
+        });
+        let short = short.collect::<Vec<_>>().join(", ");
+        let first = if short.is_empty() { short } else { format!("({short})") };
+        let inputs: Vec<&str> = def.inputs.iter().map(|i| i.name.name.as_str()).collect();
         Some(Entry {
             module: module.to_string(),
+            call: format!("{}{first}({})", def.name.name, inputs.join(", ")),
             doc: item.doc.unwrap_or_default(),
             hypers: hypers.collect(),
             source: sources.text(item.span).to_string(),
@@ -70,6 +81,25 @@ impl Entry {
         let module = crate::sema::library::home(self.name())?;
         (!["prelude", "init", "activations"].contains(&module)).then(|| format!("use {module}.{}", self.name()))
     }
+}
+
+/// The comment at the head of a file, on one line.
+pub fn head(text: &str) -> String {
+    let lines = text.lines().take_while(|l| l.starts_with("//") && !l.starts_with("///"));
+    lines.map(|l| l.trim_start_matches('/').trim()).collect::<Vec<_>>().join(" ")
+}
+
+/// What the language reference says about a primitive: the group that it stands in, and its line there.
+pub fn primitive(name: &str) -> Option<(&'static str, &'static str)> {
+    const REFERENCE: &str = include_str!("../../docs/language.md");
+    let table = REFERENCE.split("## Primitives").nth(1)?;
+    let rows = table.lines().skip_while(|l| !l.starts_with("|---")).skip(1).take_while(|l| l.starts_with('|'));
+    let mut cells = rows.filter_map(|row| row.trim_matches(['|', ' ']).split_once(" | "));
+    let names = |text: &str| text.split(|c: char| !is_name_char(c)).any(|word| word == name);
+    // Between backticks stands what is called; arguments have names too, but of other primitives they are not.
+    let code =
+        |cell: &'static str| cell.split('`').skip(1).step_by(2).any(|code| names(code.split('(').next().unwrap_or("")));
+    cells.find(|(_, cell)| code(cell))
 }
 
 /// Prose is joined to one paragraph; each equation line stands by itself.
@@ -119,6 +149,7 @@ pub fn kind(def: &Def) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sema::builtins::Builtin;
 
     #[test]
     fn indented_lines_are_equations() {
@@ -130,6 +161,15 @@ mod tests {
             Part::Prose("More.".into()),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn every_primitive_is_in_the_reference() {
+        let missing: Vec<&str> = Builtin::names().filter(|name| primitive(name).is_none()).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+        assert_eq!(primitive("exp").map(|(group, _)| group), Some("elementwise"));
+        assert!(primitive("gather").is_some_and(|(_, about)| about.starts_with("`gather(x, index")));
+        assert_eq!(primitive("axis"), None);
     }
 
     #[test]

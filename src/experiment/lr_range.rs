@@ -69,7 +69,7 @@ pub fn run(
         loop {
             let whole = block.as_ref().is_some_and(|b: &crate::train::batches::Block| next < b.filled);
             if !whole {
-                (block, next) = (Some(gatherer.next(block.take())), 0);
+                (block, next) = (Some(gatherer.next(block.take())?), 0);
             }
             let block = block.as_mut().expect("filled above");
             next += 1;

@@ -364,7 +364,7 @@ impl Sweep {
                 let seconds = summary.training.as_secs_f64() + summary.compile.as_secs_f64();
                 (Outcome { value, diverged: false, epochs: summary.epochs, seconds }, Some(summary))
             }
-            Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603") => {
+            Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603" | "E0607") => {
                 (Outcome { value: f64::NAN, diverged: true, epochs, seconds: 0.0 }, None)
             }
             Err(other) => return Err(among_others(other, &setup.out)),

@@ -1,7 +1,9 @@
 //! Test support: random well-typed graphs, for property tests of everything that reads or changes graphs.
 
+use super::attention::{self, Attention};
 use super::build::Builder;
 use super::op::Hint;
+use super::scan::{self, Scan};
 use super::{
     ArgKind, Binary, Compare, ConvPart, DType, Graph, InputKind, NodeId, Op, OutputKind, PoolKind, ReduceKind,
 };
@@ -84,7 +86,7 @@ fn grow(b: &mut Builder, pool: &[NodeId], dice: &mut Dice, smooth: bool) -> Opti
     let kinds = [ReduceKind::Sum, ReduceKind::Prod, ReduceKind::Max, ReduceKind::Min];
     let kind = dice.pick(if smooth { &kinds[..2] } else { &kinds });
     let hint = Hint::default();
-    Some(match dice.roll(20) {
+    Some(match dice.roll(22) {
         0 | 1 if smooth => b.unary(dice.pick(&SMOOTH), x),
         0 | 1 => {
             let op = dice.pick(&Unary::ALL[..Unary::ALL.len() - 2]);
@@ -168,6 +170,8 @@ fn grow(b: &mut Builder, pool: &[NodeId], dice: &mut Dice, smooth: bool) -> Opti
             b.push(Op::SegmentBroadcast { offsets }, &[reduced], Hint::default())
         }
         18 if rank == 3 => windows(b, x, dice, smooth),
+        19 if rank > 1 => looped(b, x, pool, dice, smooth),
+        20 if rank > 1 => attended(b, x, dice),
         _ => {
             let (lhs_contract, rhs_contract) = (vec![axis], vec![axis]);
             let batch = if rank > 2 { vec![(axis + 1) % rank] } else { vec![] };
@@ -195,6 +199,61 @@ fn windows(b: &mut Builder, x: NodeId, dice: &mut Dice, smooth: bool) -> NodeId 
     }
     let kind = if smooth || dice.roll(2) == 0 { PoolKind::Sum } else { PoolKind::Max };
     b.pool(kind, &window, &[x], &[])
+}
+
+/// Attention of parts of one value, which are its own keys and values; with a mask at times.
+fn attended(b: &mut Builder, x: NodeId, dice: &mut Dice) -> NodeId {
+    let shape = b.graph.shape(x).clone();
+    let rank = shape.len();
+    let (time, width) = (shape[rank - 2], shape[rank - 1]);
+    let heads = if width.is_multiple_of(2) { 1 + dice.roll(2) } else { 1 };
+    let of = Attention { heads, groups: heads, causal: dice.roll(2) == 0, scale: 0.5 };
+    let keys = b.slice_axis(x, rank - 2, dice.roll(time.max(1)), time);
+    let seen = b.graph.shape(keys)[rank - 2];
+    let mut args = vec![x, keys, keys];
+    if dice.roll(2) == 0 {
+        let row = [&vec![1; rank][..], &[seen]].concat();
+        let mask = b.iota(b.graph.dtype(x), &row, rank);
+        args.push(mask);
+    }
+    let node = b.push(Op::Attention(of), &args, Hint::default());
+    let sizes = of.sizes_of(b.graph, x, keys, keys);
+    attention::output(b, node, &sizes)
+}
+
+/// A loop over the first axis whose body is a small random graph of a carried value, a slice, and values from outside.
+fn looped(b: &mut Builder, x: NodeId, pool: &[NodeId], dice: &mut Dice, smooth: bool) -> NodeId {
+    let (dtype, shape) = (b.graph.dtype(x), b.graph.shape(x).clone());
+    let slice = Type::new(dtype, &shape[1..]);
+    let constants: Vec<NodeId> = (0..dice.roll(3)).map(|_| dice.pick(pool)).collect();
+    let mut body = Graph::new();
+    let mut inside: Vec<NodeId> = vec![];
+    for (name, ty) in [("carry", &slice), ("slice", &slice)] {
+        inside.push(body.add_input(name, ty.clone(), InputKind::Arg, Span::default()));
+    }
+    for id in &constants {
+        inside.push(body.add_input("constant", b.graph.ty(*id).clone(), InputKind::Arg, Span::default()));
+    }
+    let mut inner = Builder::new(&mut body, Span::default());
+    for _ in 0..1 + dice.roll(6) {
+        if let Some(made) = grow(&mut inner, &inside, dice, smooth)
+            && inner.graph.ty(made).elements() <= MAX_ELEMENTS / 4
+        {
+            inside.push(made);
+        }
+    }
+    // Usually bounded, at times the value itself.
+    let last = *inside.iter().rfind(|id| *inner.graph.ty(**id) == slice).unwrap_or(&inside[0]);
+    let last = if dice.roll(4) == 0 { last } else { inner.unary(Unary::Tanh, last) };
+    body.add_output("carry", last, OutputKind::Update(0));
+    let emits = dice.roll(3);
+    for id in inside.iter().rev().take(emits) {
+        body.add_output("value", *id, OutputKind::Value);
+    }
+    let first = b.reduce(ReduceKind::Sum, x, &[0]);
+    let whole = Scan { body, steps: shape[0], reverse: dice.roll(2) == 0, carries: 1, slices: 1 };
+    let node = scan::push(b, whole, &[&[first, x], &constants[..]].concat());
+    scan::result(b, node, dice.roll(emits + 1))
 }
 
 /// One of the numbers that simplification knows, in the shape of `like`.

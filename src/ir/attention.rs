@@ -71,7 +71,8 @@ impl Sizes {
 
     /// Multiply-adds of one product with the scores.
     pub fn work(&self) -> usize {
-        self.batches() * self.heads * self.t * self.s * self.d.max(self.e)
+        let factors = [self.batches(), self.heads, self.t, self.s, self.d.max(self.e)];
+        factors.into_iter().fold(1, usize::saturating_mul)
     }
 }
 
@@ -106,6 +107,9 @@ impl Attention {
             return Err(format!("a head of the queries has width {d}, one of the keys {}", k.shape[rank - 1] / groups));
         }
         let sizes = Sizes { batch: batch.to_vec(), heads, groups, t, s, d, e };
+        if !Type::new(q.dtype, [batch, &[t, heads, e + 1]].concat()).is_addressable() {
+            return Err(format!("the output of {heads} heads of width {e} is too large for memory"));
+        }
         if let Some(mask) = mask {
             let full = [batch, &[heads, t, s]].concat();
             let fits = mask.dtype == q.dtype

@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, infer};
 use super::op::{Hint, Op};
+use super::origin::Origin;
 use super::types::{DType, Shape, Type};
 use crate::source::Span;
 
@@ -22,6 +23,7 @@ pub struct Node {
     pub ty: Type,
     /// The source that made it, kept through differentiation and fusion.
     pub span: Span,
+    pub origin: Origin,
 }
 
 /// What an input holds; the runtime binds it by this.
@@ -59,6 +61,8 @@ pub enum OutputKind {
     Report,
     /// The rows of a batch that are kept until the end of the pass.
     Rows,
+    /// A number that says whether something went wrong ([`crate::passes::checks`]).
+    Check,
     /// The new value of the input of this index (same type), written in place when the step ends.
     Update(usize),
 }
@@ -75,6 +79,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     pub inputs: Vec<Input>,
     pub outputs: Vec<Output>,
+    /// Of nodes that are added.
+    pub origin: Origin,
 }
 
 impl Graph {
@@ -110,7 +116,8 @@ impl Graph {
             _ => infer(&op, &types, &hint)?,
         };
         let id = NodeId(self.nodes.len() as u32);
-        self.nodes.push(Node { op, args: args.to_vec(), ty, span });
+        let origin = self.origin.clone();
+        self.nodes.push(Node { op, args: args.to_vec(), ty, span, origin });
         Ok(id)
     }
 

@@ -5,6 +5,7 @@
 //! * [`infer`]: the type of a node from its operation and operands: the one definition of what is well-typed
 //! * [`attention`]: the sizes of attention, and its formula
 //! * [`scan`]: the loop with a body
+//! * [`origin`]: through which calls, and in which part of a step, a node was made
 //! * [`build`]: helpers that append nodes (broadcasting, constants, common compositions)
 //! * [`window`]: windows over images, of convolution and pooling
 //! * [`verify`]: the checks that run after every pass
@@ -17,6 +18,7 @@ pub mod build;
 pub mod graph;
 pub mod infer;
 pub mod op;
+pub mod origin;
 pub mod parse;
 pub mod print;
 pub mod scan;

@@ -174,6 +174,7 @@ impl<'a> Line<'a> {
                 "value" => OutputKind::Value,
                 "report" => OutputKind::Report,
                 "rows" => OutputKind::Rows,
+                "check" => OutputKind::Check,
                 "update" => OutputKind::Update(self.list(Line::number)?.first().copied().ok_or("an index")?),
                 _ => return Err(format!("'{word}' is no kind of output")),
             };

@@ -40,6 +40,7 @@ pub fn print(graph: &Graph, sources: Option<&SourceMap>) -> String {
             OutputKind::Value => "value".to_string(),
             OutputKind::Report => "report".to_string(),
             OutputKind::Rows => "rows".to_string(),
+            OutputKind::Check => "check".to_string(),
             OutputKind::Update(input) => format!("update[{input}]"),
         };
         let _ = writeln!(out, "output {:?}: %{} {kind}", output.name, output.node.0);

@@ -7,7 +7,8 @@
 //!
 //! A node has one value, so all results lie end to end in one rank-1 value: the last carried values, then the stacks.
 //! [`Scan::range`] says where, and reading one is a slice and a reshape, which cost nothing. All results are therefore floats of
-//! one type. Results are only ever added at the end, so that a differentiated scan keeps the places of what was there.
+//! one type. Results are only ever added at the end, so that a differentiated scan keeps the places of what was there: whatever
+//! reads a scan reads slices of it, never its whole, which may become longer.
 
 use super::build::Builder;
 use super::graph::{Graph, NodeId, OutputKind};
@@ -69,7 +70,7 @@ impl Scan {
     pub(super) fn infer(&self, args: &[&Type]) -> Result<Type, InferError> {
         let fail = |text: String| Err(InferError(text));
         let body = &self.body;
-        if args.len() != body.inputs.len() || self.carries + self.slices > args.len() {
+        if args.len() != body.inputs.len() || self.carries.saturating_add(self.slices) > args.len() {
             return fail(format!("{} operands for a body with {} inputs", args.len(), body.inputs.len()));
         }
         for (k, (arg, input)) in args.iter().zip(&body.inputs).enumerate() {
@@ -118,7 +119,7 @@ pub fn result(b: &mut Builder, id: NodeId, k: usize) -> NodeId {
     b.push(Op::Reshape, &[flat], Hint { dtype: None, shape: Some(ty.shape) })
 }
 
-/// The first of `count` results of `scan` from `from` on that starts and ends at these elements.
+/// The first result of `scan` that starts and ends at these elements.
 pub fn result_at(scan: &Scan, range: &Range<usize>) -> Option<usize> {
     (0..scan.body.outputs.len()).find(|k| scan.range(*k) == *range)
 }

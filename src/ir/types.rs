@@ -82,9 +82,10 @@ impl Type {
         self.shape.iter().product()
     }
 
-    /// Whether a buffer of it can exist at all: its size in bytes is a number that the machine can address.
+    /// Whether a buffer of it can exist at all: its size in bytes is a number that the machine can address. Axes without
+    /// elements count as one, so that the product of any of the axes is a number, too.
     pub fn is_addressable(&self) -> bool {
-        let bytes = self.shape.iter().try_fold(self.dtype.size(), |bytes, size| bytes.checked_mul(*size));
+        let bytes = self.shape.iter().try_fold(self.dtype.size(), |bytes, size| bytes.checked_mul(*size.max(&1)));
         bytes.is_some_and(|bytes| bytes <= isize::MAX as usize / 2)
     }
 

@@ -63,10 +63,12 @@ impl Window {
         self.dilation[axis].saturating_mul(self.size[axis].saturating_sub(1)).saturating_add(1)
     }
 
-    /// Places of the window along an axis of `n` elements; `None` if it fits nowhere.
+    /// Places of the window along an axis of `n` elements; `None` if it fits nowhere, or if the padding is no number that
+    /// places can be counted with.
     pub fn positions(&self, axis: usize, n: usize) -> Option<usize> {
-        let padded = n.saturating_add(self.low[axis]).saturating_add(self.high[axis]);
-        Some(padded.checked_sub(self.reach(axis))? / self.stride[axis] + 1)
+        let padded = n.checked_add(self.low[axis])?.checked_add(self.high[axis])?;
+        let room = padded.checked_sub(self.reach(axis)).filter(|_| padded <= isize::MAX as usize)?;
+        Some(room / self.stride[axis] + 1)
     }
 
     /// Whether the numbers make sense together.
@@ -78,6 +80,9 @@ impl Window {
         }
         if [&self.size, &self.stride, &self.dilation].iter().any(|l| l.contains(&0)) {
             return Err("a window with size, stride or dilation 0".into());
+        }
+        if self.size.iter().try_fold(1usize, |n, size| n.checked_mul(*size)).is_none() {
+            return Err(format!("a window of {:?} elements", self.size));
         }
         Ok(())
     }
@@ -207,6 +212,7 @@ mod tests {
         assert_eq!(window(3, 1, 0, 0, 2).positions(0, 5), Some(1));
         assert_eq!(window(3, 1, 0, 0, 2).positions(0, 4), None);
         assert_eq!(window(usize::MAX, 1, 0, 0, usize::MAX).positions(0, 4), None);
+        assert_eq!(window(1 << 40, 1, usize::MAX / 2, usize::MAX / 2, 1 << 40).positions(0, 4), None);
     }
 
     #[test]

@@ -1,5 +1,13 @@
 //! Triangular and orthogonal factors.
 
+/// What elimination cannot divide by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pivot {
+    /// From 0.
+    pub place: usize,
+    pub value: f64,
+}
+
 /// The first factor of A = Q R, [m, min(m, n)], by Householder's reflections; R's diagonal is not negative. Columns that
 /// depend on earlier ones still become orthonormal.
 pub fn orthonormal(m: usize, n: usize, a: &[f64], q: &mut [f64]) -> bool {
@@ -43,8 +51,8 @@ fn reflect(v: &[f64], first: usize, matrix: &mut [f64], n: usize) {
     }
 }
 
-/// L of A = L Lᵀ. False if A is not positive definite.
-pub fn cholesky(n: usize, a: &[f64], l: &mut [f64]) -> bool {
+/// L of A = L Lᵀ. If A is not positive definite: the first pivot that is not positive.
+pub fn cholesky(n: usize, a: &[f64], l: &mut [f64]) -> Result<(), Pivot> {
     l.fill(0.0);
     for i in 0..n {
         for j in 0..=i {
@@ -52,7 +60,7 @@ pub fn cholesky(n: usize, a: &[f64], l: &mut [f64]) -> bool {
             let value = a[i * n + j] - rest;
             if i == j {
                 if value.is_nan() || value <= 0.0 {
-                    return false;
+                    return Err(Pivot { place: i, value });
                 }
                 l[i * n + i] = value.sqrt();
             } else {
@@ -60,18 +68,18 @@ pub fn cholesky(n: usize, a: &[f64], l: &mut [f64]) -> bool {
             }
         }
     }
-    true
+    Ok(())
 }
 
-/// X of A X = B, by elimination with partial pivoting. False if A is singular.
-pub fn solve(n: usize, a: &[f64], b: &[f64], x: &mut [f64]) -> bool {
+/// X of A X = B, by elimination with partial pivoting. If A is singular: the column that has no pivot left.
+pub fn solve(n: usize, a: &[f64], b: &[f64], x: &mut [f64]) -> Result<(), Pivot> {
     let columns = b.len() / n.max(1);
     let mut a = a.to_vec();
     x.copy_from_slice(b);
     for j in 0..n {
         let pivot = (j..n).max_by(|p, q| a[p * n + j].abs().total_cmp(&a[q * n + j].abs())).unwrap_or(j);
         if a[pivot * n + j] == 0.0 {
-            return false;
+            return Err(Pivot { place: j, value: 0.0 });
         }
         for k in 0..n {
             a.swap(j * n + k, pivot * n + k);
@@ -95,5 +103,5 @@ pub fn solve(n: usize, a: &[f64], b: &[f64], x: &mut [f64]) -> bool {
             x[j * columns + k] = (x[j * columns + k] - rest) / a[j * n + j];
         }
     }
-    true
+    Ok(())
 }

@@ -10,7 +10,7 @@ mod factor;
 use crate::ir::op::Decomposition;
 
 pub use eigen::eigh;
-pub use factor::{cholesky, orthonormal, solve};
+pub use factor::{Pivot, cholesky, orthonormal, solve};
 
 /// Applies a decomposition to a stack of matrices. `shapes` are the operands' last two axes.
 pub fn apply(kind: Decomposition, args: &[&[f64]], shapes: &[[usize; 2]], out: &mut [f64]) {
@@ -26,16 +26,51 @@ pub fn apply(kind: Decomposition, args: &[&[f64]], shapes: &[[usize; 2]], out: &
             && match kind {
                 Decomposition::Eigh => eigh(n, a, out),
                 Decomposition::Orthonormal => orthonormal(m, n, a, out),
-                Decomposition::Cholesky => cholesky(n, a, out),
+                Decomposition::Cholesky => cholesky(n, a, out).is_ok(),
                 Decomposition::Solve => {
                     let size = n * shapes[1][1];
-                    solve(n, a, &args[1][k * size..(k + 1) * size], out)
+                    solve(n, a, &args[1][k * size..(k + 1) * size], out).is_ok()
                 }
             };
         if !done {
             out.fill(f64::NAN);
         }
     }
+}
+
+/// Why a matrix has no result.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Problem {
+    /// So many elements are NaN or infinite.
+    NotFinite(usize),
+    Singular(Pivot),
+    /// And the least and the greatest eigenvalue of its symmetric part.
+    NotPositive(Pivot, Option<[f64; 2]>),
+    /// The iteration for eigenvalues does not end.
+    NoEnd,
+}
+
+/// Of a stack of square matrices, the first that has no result: its place in the stack, and why.
+pub fn problem(kind: Decomposition, a: &[f64], shape: [usize; 2]) -> Option<(usize, Problem)> {
+    let [m, n] = shape;
+    let why = |a: &[f64]| {
+        let bad = a.iter().filter(|v| !v.is_finite()).count();
+        if bad > 0 {
+            return Some(Problem::NotFinite(bad));
+        }
+        match kind {
+            Decomposition::Orthonormal => None,
+            Decomposition::Eigh => (!eigh(n, a, &mut vec![0.0; (n + 1) * n])).then_some(Problem::NoEnd),
+            Decomposition::Solve => solve(n, a, &vec![0.0; n], &mut vec![0.0; n]).err().map(Problem::Singular),
+            Decomposition::Cholesky => {
+                let pivot = cholesky(n, a, &mut vec![0.0; n * n]).err()?;
+                let mut values = vec![0.0; (n + 1) * n];
+                let range = eigh(n, a, &mut values).then(|| [values[0], values[n - 1]]);
+                Some(Problem::NotPositive(pivot, range))
+            }
+        }
+    };
+    a.chunks_exact((m * n).max(1)).enumerate().find_map(|(k, a)| Some((k, why(a)?)))
 }
 
 #[cfg(test)]
@@ -112,6 +147,23 @@ mod tests {
         let mut x = vec![0.0; n * 2];
         apply(Decomposition::Solve, &[&a, &y], &[[n, n], [n, 2]], &mut x);
         assert!(gap(&product(&a, &x, [n, n, 2]), &y) < 1e-9);
+    }
+
+    #[test]
+    fn the_reason_is_told() {
+        let why = |kind, a: &[f64]| problem(kind, a, [2, 2]);
+        let singular = Problem::Singular(Pivot { place: 1, value: 0.0 });
+        let both = [1.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 4.0];
+        assert_eq!(why(Decomposition::Solve, &both), Some((1, singular)));
+        let Some((0, Problem::NotPositive(pivot, Some([low, high])))) =
+            why(Decomposition::Cholesky, &[1.0, 2.0, 2.0, 1.0])
+        else {
+            panic!("not positive definite");
+        };
+        assert_eq!((pivot.place, pivot.value), (1, -3.0));
+        assert!((low + 1.0).abs() < 1e-12 && (high - 3.0).abs() < 1e-12);
+        assert_eq!(why(Decomposition::Eigh, &[1.0, f64::NAN, 0.0, 1.0]), Some((0, Problem::NotFinite(1))));
+        assert_eq!(why(Decomposition::Cholesky, &[2.0, 1.0, 1.0, 2.0]), None);
     }
 
     #[test]

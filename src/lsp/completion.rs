@@ -3,9 +3,10 @@
 use super::analysis::Analysis;
 use super::hover;
 use super::index::LocalKind;
-use super::text;
+use super::{calls, imports, members, text};
+use crate::data::{SOURCES, STEPS};
 use crate::sema::builtins::{Builtin, NAMED_CONSTANTS};
-use crate::sema::modules::{DefId, Global, ModuleId};
+use crate::sema::modules::{Global, ModuleId};
 use crate::sema::{library, modules::PRELUDE};
 use crate::stdlib;
 use crate::syntax::ast::{DefKind, ItemKind};
@@ -32,29 +33,46 @@ pub fn complete(analysis: &Analysis, byte: usize) -> Vec<lsp::CompletionItem> {
     let before = &analysis.text().text[..byte];
     let word = before.trim_end_matches(is_name_char).len();
     let line = before[..word].rsplit('\n').next().unwrap_or("");
-    if in_comment_or_string(line) {
+    let import = imports::under_way(&before[..word]);
+    if in_comment_or_string(line) && !import.is_some_and(|rest| rest.starts_with('"')) {
         return vec![];
     }
-    if let Some(rest) = line.strip_prefix("use ") {
-        return after_use(rest);
+    if let Some(rest) = import {
+        return imports::complete(analysis, rest);
     }
     if before[..word].ends_with('.') {
-        // Parts of a layer, and `all.…`: only those of `all` are known by name.
-        let all = before[..word].ends_with("all.");
-        let names = Builtin::names_of_all();
-        return if all { names.map(|n| item(n, lsp::CompletionItemKind::FUNCTION)).collect() } else { vec![] };
+        let found = members::members(analysis, &before[..word]);
+        let entry =
+            |(name, kind, about): members::Member| lsp::CompletionItem { detail: Some(about), ..item(name, kind) };
+        return found.into_iter().map(entry).collect();
     }
     let mut list = List { analysis, out: vec![], seen: HashSet::new() };
+    let piped = before[..word].trim_end().ends_with("|>");
     if step_inputs(&before[..word]) {
         list.columns(byte);
+        return list.out;
+    }
+    if in_data(before) && calls::around(&before[..word]).is_none() {
+        let names = if piped { STEPS } else { SOURCES };
+        return names.iter().map(|n| item(*n, lsp::CompletionItemKind::FUNCTION)).collect();
+    }
+    if piped {
+        list.called_on_a_value(byte);
         return list.out;
     }
     list.arguments(word);
     list.settings(byte, line);
     list.locals(byte);
     list.globals();
+    list.words();
     list.rest_of_the_library();
     list.out
+}
+
+/// In an item that describes data. The text need not be complete: what counts is the last line that begins an item.
+fn in_data(before: &str) -> bool {
+    let begins = |line: &&str| ITEM_WORDS.iter().any(|word| line.split(' ').next() == Some(word));
+    before.rsplit('\n').find(begins).is_some_and(|line| line.starts_with("data ") && line.contains('='))
 }
 
 /// Whether the end of a line's text is in one.
@@ -73,22 +91,8 @@ fn in_comment_or_string(line: &str) -> bool {
     string
 }
 
-fn item(label: impl Into<String>, kind: lsp::CompletionItemKind) -> lsp::CompletionItem {
+pub fn item(label: impl Into<String>, kind: lsp::CompletionItemKind) -> lsp::CompletionItem {
     lsp::CompletionItem { label: label.into(), kind: Some(kind), ..lsp::CompletionItem::default() }
-}
-
-/// `use lay`, `use layers.De`, `use layers.{Dense, fl`.
-fn after_use(rest: &str) -> Vec<lsp::CompletionItem> {
-    match rest.split_once('.') {
-        None => {
-            let module = |name| item(name, lsp::CompletionItemKind::MODULE);
-            stdlib::public_names().into_iter().map(module).collect()
-        }
-        Some((module, _)) => {
-            let all = library::files(module.trim()).flat_map(library::exports);
-            all.map(|(name, global)| definition(name, global)).collect()
-        }
-    }
 }
 
 /// Inside the list of `step(`.
@@ -108,7 +112,7 @@ fn kind(kind: DefKind) -> lsp::CompletionItemKind {
 }
 
 /// A definition of the library, with its documentation.
-fn definition(name: &str, global: Global) -> lsp::CompletionItem {
+pub fn definition(name: &str, global: Global) -> lsp::CompletionItem {
     let (Global::Def(id) | Global::Const(id)) = global;
     let ModuleId::Library(file) = id.module else { return item(name, lsp::CompletionItemKind::FUNCTION) };
     let known = library::item(file, id.item);
@@ -117,10 +121,8 @@ fn definition(name: &str, global: Global) -> lsp::CompletionItem {
         out.kind = Some(kind(def.kind));
         out.detail = Some(def.kind.keyword().to_string());
     }
-    out.documentation = known.doc.as_ref().map(|doc| {
-        let content = lsp::MarkupContent { kind: lsp::MarkupKind::Markdown, value: hover::markdown(doc) };
-        lsp::Documentation::MarkupContent(content)
-    });
+    out.documentation =
+        known.doc.as_ref().map(|doc| lsp::Documentation::MarkupContent(text::markdown(hover::markdown(doc))));
     out
 }
 
@@ -154,46 +156,34 @@ impl List<'_> {
         }
     }
 
-    /// `name = ` for the hyper-parameters and inputs of the innermost call around the place.
-    fn arguments(&mut self, byte: usize) {
-        let Some(id) = self.called(byte) else { return };
-        let def = self.analysis.modules.def(id);
-        for param in def.hypers.iter().chain(&def.inputs) {
-            let mut argument = item(format!("{} =", param.name.name), lsp::CompletionItemKind::PROPERTY);
-            argument.insert_text = Some(format!("{} = ", param.name.name));
-            argument.filter_text = Some(param.name.name.clone());
-            let default = param.default.as_ref().map(|d| format!(" = {}", self.analysis.sources.text(d.span)));
-            let ty = param.ty.as_ref().map(|t| format!(": {}", self.analysis.sources.text(t.span)));
-            let (ty, default) = (ty.unwrap_or_default(), default.unwrap_or_default());
-            argument.detail =
-                Some(format!("{}{ty}{default}  ({} {})", param.name.name, def.kind.keyword(), def.name.name));
-            self.add('0', argument);
-        }
+    /// Behind `|>`: definitions first.
+    fn called_on_a_value(&mut self, byte: usize) {
+        self.globals();
+        self.locals(byte);
+        self.rest_of_the_library();
+        self.out.retain(|entry| entry.kind != Some(lsp::CompletionItemKind::CONSTANT));
     }
 
-    /// The definition whose argument list is open; the text need not be complete.
-    fn called(&self, byte: usize) -> Option<DefId> {
-        let text = &self.analysis.text().text[..byte];
-        let mut closed = 0;
-        for (at, c) in text.char_indices().rev().take(2000) {
-            match c {
-                ')' | ']' | '}' => closed += 1,
-                '(' if closed == 0 => {
-                    let start = text[..at].trim_end_matches(is_name_char).len();
-                    let name = &text[start..at];
-                    let declares = text[..start].trim_end().ends_with(|c: char| c.is_alphabetic());
-                    let main = self.analysis.modules.main_id();
-                    return match self.analysis.modules.lookup(main, name) {
-                        Some(Global::Def(id)) if !declares || !is_item_word(&text[..start]) => Some(id),
-                        _ => None,
-                    };
-                }
-                '{' | '[' if closed == 0 => return None,
-                '(' | '[' | '{' => closed -= 1,
-                _ => {}
-            }
+    /// `name = ` for what the innermost call around the place takes and does not have yet, where an argument begins.
+    fn arguments(&mut self, byte: usize) {
+        let Some(call) = calls::around(&self.analysis.text().text[..byte]) else { return };
+        let Some((def, parameters)) = calls::parameters(self.analysis, &call) else { return };
+        if call.arguments.last().is_some_and(|a| a.tokens > 0) {
+            return;
         }
-        None
+        let by_place = call.arguments.len() - 1 - call.arguments.iter().filter(|a| a.name.is_some()).count();
+        for param in parameters.iter().skip(by_place) {
+            let name = param.name.name.as_str();
+            if call.arguments.iter().any(|a| a.name == Some(name)) {
+                continue;
+            }
+            let mut argument = item(format!("{name} ="), lsp::CompletionItemKind::PROPERTY);
+            argument.insert_text = Some(format!("{name} = "));
+            argument.filter_text = Some(name.to_string());
+            let written = hover::parameter(self.analysis, param);
+            argument.detail = Some(format!("{written}  ({} {})", def.kind.keyword(), def.name.name));
+            self.add('0', argument);
+        }
     }
 
     /// At the beginning of a line of a `train` body.
@@ -271,6 +261,9 @@ impl List<'_> {
         for name in NAMED_CONSTANTS.iter().map(|(name, _)| name).chain(super::index::WORDS) {
             self.add('5', item(*name, lsp::CompletionItemKind::CONSTANT));
         }
+    }
+
+    fn words(&mut self) {
         for word in STATEMENTS.iter().chain(&ITEM_WORDS) {
             self.add('6', item(*word, lsp::CompletionItemKind::KEYWORD));
         }
@@ -307,11 +300,4 @@ impl List<'_> {
             None => 0,
         }
     }
-}
-
-/// Whether a text ends in the keyword of a definition, whose list of parameters then follows.
-fn is_item_word(text: &str) -> bool {
-    let text = text.trim_end();
-    let start = text.trim_end_matches(is_name_char).len();
-    ITEM_WORDS.contains(&&text[start..])
 }

@@ -1,19 +1,27 @@
 //! The compiler's diagnostics as an editor shows them.
 
 use super::analysis::Analysis;
-use super::text;
+use super::{library, text};
 use crate::diag::{Diagnostic, Severity};
 use crate::source::Span;
+use crate::syntax::ast::ItemKind;
 use lsp_types as lsp;
 
+/// None for the library's files, which nobody mends there.
 pub fn all(analysis: &Analysis) -> Vec<lsp::Diagnostic> {
+    if library::holds(&analysis.uri) {
+        return vec![];
+    }
     analysis.diagnostics.iter().map(|d| convert(analysis, d)).collect()
 }
 
 fn convert(analysis: &Analysis, d: &Diagnostic) -> lsp::Diagnostic {
-    // The first place in the open file; a problem elsewhere is shown at its beginning.
+    // The first place in the open file; a problem of a file that it uses is shown where it says so.
     let here = d.labels.iter().position(|l| l.span.file == analysis.file);
-    let span = here.map_or(Span { file: analysis.file, start: 0, end: 0 }, |k| d.labels[k].span);
+    let span = match here {
+        Some(k) => d.labels[k].span,
+        None => use_of(analysis, d).unwrap_or(Span { file: analysis.file, start: 0, end: 0 }),
+    };
     let mut message = d.title.clone();
     if let Some(label) = here.map(|k| &d.labels[k].text).filter(|text| !text.is_empty()) {
         message += &format!("\n{label}");
@@ -39,4 +47,16 @@ fn convert(analysis: &Analysis, d: &Diagnostic) -> lsp::Diagnostic {
         related_information: (!related.is_empty()).then_some(related),
         ..lsp::Diagnostic::default()
     }
+}
+
+/// The `use` that brings in the file of a diagnostic; of a file that another one uses, the first `use` of a file.
+fn use_of(analysis: &Analysis, d: &Diagnostic) -> Option<Span> {
+    let name = &analysis.sources.file(d.primary()?.file).name;
+    let items = analysis.modules.main().items.iter();
+    let files = items.filter_map(|item| match &item.kind {
+        ItemKind::Use(used) if used.is_file => Some(&used.module),
+        _ => None,
+    });
+    let files: Vec<_> = files.collect();
+    files.iter().find(|module| module.name == *name).or(files.first()).map(|module| module.span)
 }

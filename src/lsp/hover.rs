@@ -1,6 +1,6 @@
 //! What is under the pointer: its type and shape, its declaration, its documentation.
 
-use super::analysis::Analysis;
+use super::analysis::{Analysis, Types};
 use super::completion::SETTINGS;
 use super::index::{Occurrence, Symbol};
 use super::text;
@@ -8,21 +8,32 @@ use crate::doc;
 use crate::sema::modules::DefId;
 use crate::source::Span;
 use crate::stdlib;
-use crate::syntax::ast::{Item, ItemKind};
+use crate::syntax::ast::{Item, ItemKind, Param};
 use lsp_types as lsp;
 
 pub fn hover(analysis: &Analysis, byte: usize) -> Option<lsp::Hover> {
     let (span, text) = match analysis.index.at(byte) {
         Some(occurrence) => (occurrence.span, of_name(analysis, occurrence)),
         None => {
-            let at = Span::new(analysis.file, byte, byte);
-            let (span, types) = analysis.record.around(at)?;
-            (span, code(&types.join("\n")))
+            let types = analysis.types_around(byte)?;
+            (types.span, shown("", &types))
         }
     };
-    let value = lsp::MarkupContent { kind: lsp::MarkupKind::Markdown, value: text };
     let range = Some(text::range(&analysis.sources, span));
-    Some(lsp::Hover { contents: lsp::HoverContents::Markup(value), range })
+    Some(lsp::Hover { contents: lsp::HoverContents::Markup(text::markdown(text)), range })
+}
+
+/// The types of an expression, or of a name.
+fn shown(name: &str, types: &Types) -> String {
+    if types.list.is_empty() {
+        return String::new();
+    }
+    let prefix = if name.is_empty() { String::new() } else { format!("{name}: ") };
+    // `units: int = units` says a thing twice.
+    let own = format!(" = {name}");
+    let lines: Vec<String> =
+        types.list.iter().map(|ty| format!("{prefix}{}", ty.strip_suffix(&own).unwrap_or(ty))).collect();
+    code(&lines.join("\n")) + if types.generic { "\n\n*as the header declares it*" } else { "" }
 }
 
 fn code(text: &str) -> String {
@@ -30,12 +41,14 @@ fn code(text: &str) -> String {
 }
 
 fn of_name(analysis: &Analysis, occurrence: &Occurrence) -> String {
-    let types = types(analysis, occurrence);
-    let shapes = if types.is_empty() { String::new() } else { code(&typed(&occurrence.name, &types)) };
+    let shapes = shown(&occurrence.name, &types(analysis, occurrence));
     let about = match &occurrence.symbol {
         Symbol::At(span) => declaration(analysis, *span),
         Symbol::Global(id) => return about_definition(analysis, *id, &shapes),
-        Symbol::Builtin(builtin) => format!("{}\n\nprimitive", code(builtin.name())),
+        Symbol::Builtin(builtin) => match doc::primitive(builtin.name()) {
+            Some((group, about)) => format!("primitive ({group}): {about}"),
+            None => format!("{}\n\nprimitive", code(builtin.name())),
+        },
         Symbol::Word => "a word of the language".into(),
         Symbol::Setting => {
             let known = SETTINGS.iter().find(|(name, _)| *name == occurrence.name);
@@ -47,23 +60,19 @@ fn of_name(analysis: &Analysis, occurrence: &Occurrence) -> String {
     [shapes, about].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
-fn typed(name: &str, types: &[String]) -> String {
-    types.iter().map(|ty| format!("{name}: {ty}")).collect::<Vec<_>>().join("\n")
-}
-
 /// The types at this place; of a declaration, those of its value or of its first use.
-fn types(analysis: &Analysis, occurrence: &Occurrence) -> Vec<String> {
-    let record = &analysis.record;
-    let here = record.types(occurrence.span);
-    if !here.is_empty() || !occurrence.declares {
-        return here.to_vec();
+fn types(analysis: &Analysis, occurrence: &Occurrence) -> Types {
+    let here = analysis.types(occurrence.span);
+    if !here.list.is_empty() || !occurrence.declares {
+        return here;
     }
     let value = analysis.index.lets.iter().find(|(name, _)| *name == occurrence.span);
-    if let Some((_, value)) = value.filter(|(_, value)| !record.types(*value).is_empty()) {
-        return record.types(*value).to_vec();
-    }
-    let uses = analysis.index.occurrences.iter().filter(|o| o.symbol == occurrence.symbol);
-    uses.map(|o| record.types(o.span)).find(|types| !types.is_empty()).unwrap_or(&[]).to_vec()
+    let value = value.map(|(_, value)| analysis.types(*value)).filter(|types| !types.list.is_empty());
+    let uses = || {
+        let uses = analysis.index.occurrences.iter().filter(|o| o.symbol == occurrence.symbol);
+        uses.map(|o| analysis.types(o.span)).find(|types| !types.list.is_empty())
+    };
+    value.or_else(uses).unwrap_or(here)
 }
 
 /// `hyper-parameter lr: float = 1e-3`, on its line.
@@ -82,6 +91,14 @@ fn declaration(analysis: &Analysis, span: Span) -> String {
             format!("argument `{}` ({})", from[..end].trim(), analysis.sources.place(span))
         }
     }
+}
+
+/// `units: int = 10`
+pub fn parameter(analysis: &Analysis, param: &Param) -> String {
+    let text = |span: Span| analysis.sources.text(span).split_whitespace().collect::<Vec<_>>().join(" ");
+    let ty = param.ty.as_ref().map(|t| format!(": {}", text(t.span))).unwrap_or_default();
+    let default = param.default.as_ref().map(|d| format!(" = {}", text(d.span))).unwrap_or_default();
+    format!("{}{ty}{default}", param.name.name)
 }
 
 /// Up to the comma or bracket that ends an argument of a header.
@@ -135,9 +152,7 @@ fn about_module(name: &str) -> String {
     let mut out = format!("library module `{name}`");
     for k in crate::sema::library::files(name) {
         let (file, text) = stdlib::MODULES[k];
-        let head: Vec<&str> = text.lines().take_while(|l| l.starts_with("//") && !l.starts_with("///")).collect();
-        let head: Vec<&str> = head.iter().map(|l| l.trim_start_matches('/').trim()).collect();
-        out += &format!("\n\n**{file}**: {}", head.join(" "));
+        out += &format!("\n\n**{file}**: {}", doc::head(text));
     }
     out
 }

@@ -78,6 +78,8 @@ pub struct Index {
     pub locals: Vec<Local>,
     /// Where each pipe's stage ends, with the span of the value there.
     pub pipes: Vec<Span>,
+    /// The names behind a dot.
+    pub fields: Vec<(String, Span)>,
     /// `let` names without a written type, with the span of their value.
     pub lets: Vec<(Span, Span)>,
 }
@@ -367,7 +369,10 @@ impl Walk<'_> {
                     scan.body.stmts.iter().for_each(|s| w.stmt(s));
                 });
             }
-            ExprKind::Field(base, _) => self.expr(base),
+            ExprKind::Field(base, name) => {
+                self.expr(base);
+                self.out.fields.push((name.name.clone(), name.span));
+            }
             ExprKind::If(cond, then, otherwise) => {
                 self.expr(cond);
                 self.block(then);

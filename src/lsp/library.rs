@@ -1,6 +1,8 @@
 //! The embedded library as files that an editor can open: written once for each version, read-only, to the user's cache folder.
 
+use super::text;
 use crate::stdlib;
+use lsp_types::Uri;
 use std::path::{Path, PathBuf};
 
 /// The path of a library file; it is written if it is not there.
@@ -12,6 +14,11 @@ pub fn file(index: usize) -> Option<PathBuf> {
     }
     write(&path, text).ok()?;
     Some(path)
+}
+
+/// Whether a text is one of these files.
+pub fn holds(uri: &Uri) -> bool {
+    text::path(uri).zip(folder()).is_some_and(|(path, folder)| path.starts_with(folder))
 }
 
 /// Beside the file and renamed: another server may write the same.

@@ -1,17 +1,19 @@
 //! Documents, requests and the time to check.
 
 use super::analysis::Analysis;
-use super::{actions, completion, diagnostics, hover, inlay, navigate, text};
+use super::rename::{self, Others};
+use super::workspace::{Refusal, Workspace, not_open};
+use super::{actions, completion, diagnostics, hover, inlay, navigate, signature, text};
 use crate::source::SourceMap;
 use crate::syntax::format;
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, RequestId, Response};
 use lsp_types::notification::{
-    DidChangeTextDocument, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument, Notification as _,
-    PublishDiagnostics,
+    DidChangeTextDocument, DidChangeWatchedFiles, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument,
+    Notification as _, PublishDiagnostics,
 };
 use lsp_types::request::{
     CodeActionRequest, Completion, DocumentSymbolRequest, Formatting, GotoDefinition, HoverRequest, InlayHintRequest,
-    PrepareRenameRequest, References, Rename, Request as _,
+    PrepareRenameRequest, References, Rename, Request as _, SignatureHelpRequest,
 };
 use lsp_types::{self as lsp, Uri};
 use serde::de::DeserializeOwned;
@@ -27,13 +29,13 @@ type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 /// Talks to the editor on a connection until it says that all is over.
 pub fn serve(connection: &Connection) -> Result<(), Trouble> {
-    let (id, _) = connection.initialize_start()?;
+    let (id, params) = connection.initialize_start()?;
     let answer = json!({
         "capabilities": capabilities(),
         "serverInfo": { "name": "optc", "version": env!("CARGO_PKG_VERSION") },
     });
     connection.initialize_finish(id, answer)?;
-    let mut server = Server { connection, documents: vec![] };
+    let mut server = Server { connection, workspace: Workspace::new(&params) };
     server.run()
 }
 
@@ -48,8 +50,12 @@ fn capabilities() -> lsp::ServerCapabilities {
         })),
         hover_provider: Some(lsp::HoverProviderCapability::Simple(true)),
         completion_provider: Some(lsp::CompletionOptions {
-            trigger_characters: Some(vec![".".into(), "(".into()]),
+            trigger_characters: Some(vec![".".into(), "(".into(), ",".into()]),
             ..lsp::CompletionOptions::default()
+        }),
+        signature_help_provider: Some(lsp::SignatureHelpOptions {
+            trigger_characters: Some(vec!["(".into(), ",".into()]),
+            ..lsp::SignatureHelpOptions::default()
         }),
         definition_provider: Some(lsp::OneOf::Left(true)),
         references_provider: Some(lsp::OneOf::Left(true)),
@@ -65,29 +71,18 @@ fn capabilities() -> lsp::ServerCapabilities {
     }
 }
 
-struct Document {
-    uri: Uri,
-    version: i32,
-    text: String,
-    /// Of the text as it is now, once somebody asked.
-    analysis: Option<Analysis>,
-    /// When its diagnostics are to be sent.
-    due: Option<Instant>,
-}
-
 struct Server<'a> {
     connection: &'a Connection,
-    /// A handful, in the order of opening.
-    documents: Vec<Document>,
+    workspace: Workspace,
 }
 
 /// An answer, or why there is none.
-type Answer = Result<Value, (ErrorCode, String)>;
+type Answer = Result<Value, Refusal>;
 
 impl Server<'_> {
     fn run(&mut self) -> Result<(), Trouble> {
         loop {
-            let due = self.documents.iter().filter_map(|d| d.due).min();
+            let due = self.workspace.next_due();
             let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
             let message = match wait {
                 Some(wait) => match self.connection.receiver.recv_timeout(wait) {
@@ -140,38 +135,44 @@ impl Server<'_> {
             }
             References::METHOD => {
                 let p: lsp::ReferenceParams = read(params)?;
-                self.at(&p.text_document_position, navigate::references)
+                let with_declaration = p.context.include_declaration;
+                self.with_others(&p.text_document_position, |found, byte, others| {
+                    json!(rename::references(found, byte, with_declaration, others))
+                })
             }
             Completion::METHOD => {
                 let p: lsp::CompletionParams = read(params)?;
                 self.at(&p.text_document_position, completion::complete)
             }
+            SignatureHelpRequest::METHOD => {
+                let p: lsp::SignatureHelpParams = read(params)?;
+                self.at(&p.text_document_position_params, signature::help)
+            }
             PrepareRenameRequest::METHOD => {
                 let p: lsp::TextDocumentPositionParams = read(params)?;
-                let found = self.analysed(&p.text_document.uri)?;
-                refused(navigate::prepare_rename(found, text::offset(found.text(), p.position)))
+                let found = self.workspace.analysed(&p.text_document.uri)?;
+                refused(rename::prepare(found, text::offset(found.text(), p.position)))
             }
             Rename::METHOD => {
                 let p: lsp::RenameParams = read(params)?;
-                let at = &p.text_document_position;
-                let found = self.analysed(&at.text_document.uri)?;
-                refused(navigate::rename(found, text::offset(found.text(), at.position), &p.new_name))
+                let made = |found: &Analysis, byte, others: Others| rename::rename(found, byte, &p.new_name, others);
+                refused(self.with_others(&p.text_document_position, made)?)
             }
             DocumentSymbolRequest::METHOD => {
                 let p: lsp::DocumentSymbolParams = read(params)?;
-                Ok(json!(navigate::symbols(self.analysed(&p.text_document.uri)?)))
+                Ok(json!(navigate::symbols(self.workspace.analysed(&p.text_document.uri)?)))
             }
             InlayHintRequest::METHOD => {
                 let p: lsp::InlayHintParams = read(params)?;
-                Ok(json!(inlay::hints(self.analysed(&p.text_document.uri)?, p.range)))
+                Ok(json!(inlay::hints(self.workspace.analysed(&p.text_document.uri)?, p.range)))
             }
             CodeActionRequest::METHOD => {
                 let p: lsp::CodeActionParams = read(params)?;
-                Ok(json!(actions::actions(self.analysed(&p.text_document.uri)?, p.range)))
+                Ok(json!(actions::actions(self.workspace.analysed(&p.text_document.uri)?, p.range)))
             }
             Formatting::METHOD => {
                 let p: lsp::DocumentFormattingParams = read(params)?;
-                Ok(json!(formatted(&self.document(&p.text_document.uri)?.text)))
+                Ok(json!(formatted(self.workspace.text(&p.text_document.uri)?)))
             }
             unknown => Err((ErrorCode::MethodNotFound, format!("'{unknown}' is not known here"))),
         }
@@ -183,19 +184,22 @@ impl Server<'_> {
         place: &lsp::TextDocumentPositionParams,
         answer: impl Fn(&Analysis, usize) -> T,
     ) -> Answer {
-        let found = self.analysed(&place.text_document.uri)?;
+        let found = self.workspace.analysed(&place.text_document.uri)?;
         Ok(json!(answer(found, text::offset(found.text(), place.position))))
     }
 
-    fn document(&mut self, uri: &Uri) -> Result<&mut Document, (ErrorCode, String)> {
-        let unknown = || (ErrorCode::InvalidParams, format!("'{}' is not open", uri.as_str()));
-        self.documents.iter_mut().find(|d| d.uri == *uri).ok_or_else(unknown)
-    }
-
-    fn analysed(&mut self, uri: &Uri) -> Result<&Analysis, (ErrorCode, String)> {
-        let document = self.document(uri)?;
-        let Document { uri, text, analysis, .. } = document;
-        Ok(analysis.get_or_insert_with(|| Analysis::new(uri, text)))
+    /// The same for a request that is also about the other files of the workspace.
+    fn with_others<T>(
+        &mut self,
+        place: &lsp::TextDocumentPositionParams,
+        answer: impl Fn(&Analysis, usize, Others) -> T,
+    ) -> Result<T, Refusal> {
+        let uri = &place.text_document.uri;
+        self.workspace.analysed(uri)?;
+        let workspace = &self.workspace;
+        let found = workspace.known(uri).ok_or_else(|| not_open(uri))?;
+        let others = |file: &Uri| workspace.mentioning(file, uri);
+        Ok(answer(found, text::offset(found.text(), place.position), &others))
     }
 
     fn notified(&mut self, notification: Notification) -> Result<(), Trouble> {
@@ -204,27 +208,17 @@ impl Server<'_> {
             DidOpenTextDocument::METHOD => {
                 let Ok(p) = read::<lsp::DidOpenTextDocumentParams>(params) else { return Ok(()) };
                 let lsp::TextDocumentItem { uri, version, text, .. } = p.text_document;
-                self.documents.retain(|d| d.uri != uri);
-                self.documents.push(Document { uri, version, text, analysis: None, due: Some(Instant::now()) });
+                self.workspace.open(uri, version, text);
             }
             DidChangeTextDocument::METHOD => {
                 let Ok(p) = read::<lsp::DidChangeTextDocumentParams>(params) else { return Ok(()) };
-                let Ok(document) = self.document(&p.text_document.uri) else { return Ok(()) };
-                p.content_changes.into_iter().for_each(|change| document.change(change));
-                document.version = p.text_document.version;
-                document.analysis = None;
-                document.due = Some(Instant::now() + QUIET);
+                self.workspace.change(p, Instant::now() + QUIET);
             }
-            DidSaveTextDocument::METHOD => {
-                // Files that others use may have changed.
-                for document in &mut self.documents {
-                    document.analysis = None;
-                    document.due = Some(Instant::now());
-                }
-            }
+            // Files that others use may have changed.
+            DidSaveTextDocument::METHOD | DidChangeWatchedFiles::METHOD => self.workspace.check_again(Instant::now()),
             DidCloseTextDocument::METHOD => {
                 let Ok(p) = read::<lsp::DidCloseTextDocumentParams>(params) else { return Ok(()) };
-                self.documents.retain(|d| d.uri != p.text_document.uri);
+                self.workspace.close(&p.text_document.uri);
                 self.publish(p.text_document.uri, vec![], None)?;
             }
             _ => {}
@@ -234,15 +228,10 @@ impl Server<'_> {
 
     fn publish_due(&mut self) -> Result<(), Trouble> {
         let now = Instant::now();
-        let due: Vec<Uri> =
-            self.documents.iter().filter(|d| d.due.is_some_and(|due| due <= now)).map(|d| d.uri.clone()).collect();
-        for uri in due {
-            let found =
-                catch_unwind(AssertUnwindSafe(|| self.analysed(&uri).map(diagnostics::all).unwrap_or_default()));
-            let Ok(document) = self.document(&uri) else { continue };
-            document.due = None;
-            let version = document.version;
-            if let Ok(found) = found {
+        for uri in self.workspace.due(now) {
+            let found = catch_unwind(AssertUnwindSafe(|| self.workspace.analysed(&uri).map(diagnostics::all)));
+            let Some(version) = self.workspace.checked(&uri) else { continue };
+            if let Ok(Ok(found)) = found {
                 self.publish(uri, found, Some(version))?;
             }
         }
@@ -253,21 +242,6 @@ impl Server<'_> {
         let params = lsp::PublishDiagnosticsParams::new(uri, found, version);
         let message = Notification::new(PublishDiagnostics::METHOD.to_string(), params);
         Ok(self.connection.sender.send(Message::Notification(message))?)
-    }
-}
-
-impl Document {
-    /// A part of the text, or all of it.
-    fn change(&mut self, change: lsp::TextDocumentContentChangeEvent) {
-        let Some(range) = change.range else {
-            self.text = change.text;
-            return;
-        };
-        let file = crate::source::SourceFile::new(String::new(), std::mem::take(&mut self.text));
-        let (start, end) = (text::offset(&file, range.start), text::offset(&file, range.end));
-        let mut new = file.text;
-        new.replace_range(start.min(end)..end.max(start), &change.text);
-        self.text = new;
     }
 }
 
@@ -282,7 +256,7 @@ fn formatted(old: &str) -> Option<Vec<lsp::TextEdit>> {
     Some(vec![lsp::TextEdit::new(text::whole(sources.file(file)), made)])
 }
 
-fn read<T: DeserializeOwned>(params: Value) -> Result<T, (ErrorCode, String)> {
+fn read<T: DeserializeOwned>(params: Value) -> Result<T, Refusal> {
     serde_json::from_value(params).map_err(|e| (ErrorCode::InvalidParams, e.to_string()))
 }
 
@@ -293,26 +267,4 @@ fn refused<T: serde::Serialize>(result: Result<T, String>) -> Answer {
 fn internal(id: RequestId, method: &str) -> Response {
     let message = format!("internal error while answering '{method}'; please report this with the text");
     Response::new_err(id, ErrorCode::InternalError as i32, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use lsp_types::Position;
-
-    #[test]
-    fn changes_are_applied_where_the_editor_says() {
-        let uri: Uri = "untitled:a".parse().expect("a URI");
-        let mut document = Document { uri, version: 1, text: "let 𝑥 = β\n".into(), analysis: None, due: None };
-        let change = |from: u32, to: u32, text: &str| lsp::TextDocumentContentChangeEvent {
-            range: Some(lsp::Range::new(Position::new(0, from), Position::new(0, to))),
-            range_length: None,
-            text: text.into(),
-        };
-        document.change(change(4, 6, "y"));
-        assert_eq!(document.text, "let y = β\n");
-        document.change(change(8, 9, ""));
-        document.change(change(90, 3, "!"));
-        assert_eq!(document.text, "let!\n");
-    }
 }

@@ -1,7 +1,7 @@
 //! Places as an editor counts them (lines, and UTF-16 units in a line) and as the compiler does (bytes); files and their URIs.
 
 use crate::source::{SourceFile, SourceMap, Span};
-use lsp_types::{Position, Range, Uri};
+use lsp_types::{MarkupContent, MarkupKind, Position, Range, Uri};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -37,6 +37,10 @@ pub fn range(sources: &SourceMap, span: Span) -> Range {
 
 pub fn whole(file: &SourceFile) -> Range {
     Range::new(Position::new(0, 0), position(file, file.text.len()))
+}
+
+pub fn markdown(value: String) -> MarkupContent {
+    MarkupContent { kind: MarkupKind::Markdown, value }
 }
 
 /// The path of a `file:` URI.

@@ -6,7 +6,12 @@ use std::hash::{Hash, Hasher};
 
 pub fn run(graph: &mut Graph) -> bool {
     let old = std::mem::take(graph);
-    let mut new = Graph { nodes: Vec::with_capacity(old.nodes.len()), inputs: old.inputs, outputs: old.outputs };
+    let mut new = Graph {
+        nodes: Vec::with_capacity(old.nodes.len()),
+        inputs: old.inputs,
+        outputs: old.outputs,
+        ..Graph::default()
+    };
     let mut places: Vec<NodeId> = Vec::with_capacity(old.nodes.len());
     let mut known: FxHashMap<u64, Vec<NodeId>> = FxHashMap::default();
     for mut node in old.nodes {

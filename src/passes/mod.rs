@@ -6,8 +6,10 @@
 //! * [`dce`]: values that no output needs are dropped
 //! * [`scan`]: the same in the bodies of loops, and what may leave them
 //!
+//! [`checks`] adds outputs that say what went wrong with the values of a run.
 //! [`scan_rows`] tells loops whose rows may run apart. [`fuse`] then groups nodes into kernels, and [`plan`] orders them and lays out memory.
 
+pub mod checks;
 pub mod cse;
 pub mod dce;
 pub mod fold;

@@ -28,7 +28,12 @@ pub fn rewrite(graph: &mut Graph, rule: Rule) -> bool {
     let counts = graph.use_counts();
     let mut uses = Uses(Vec::with_capacity(counts.len()));
     let old = std::mem::take(graph);
-    let mut new = Graph { nodes: Vec::with_capacity(old.nodes.len()), inputs: old.inputs, outputs: old.outputs };
+    let mut new = Graph {
+        nodes: Vec::with_capacity(old.nodes.len()),
+        inputs: old.inputs,
+        outputs: old.outputs,
+        ..Graph::default()
+    };
     let mut places: Vec<NodeId> = Vec::with_capacity(old.nodes.len());
     let mut changed = false;
     for (mut node, count) in old.nodes.into_iter().zip(counts) {

@@ -24,7 +24,12 @@ pub fn run(graph: &mut Graph) -> bool {
     }
     let used = used_results(graph);
     let old = std::mem::take(graph);
-    let mut new = Graph { nodes: Vec::with_capacity(old.nodes.len()), inputs: old.inputs, outputs: old.outputs };
+    let mut new = Graph {
+        nodes: Vec::with_capacity(old.nodes.len()),
+        inputs: old.inputs,
+        outputs: old.outputs,
+        ..Graph::default()
+    };
     let mut places: Vec<NodeId> = Vec::with_capacity(old.nodes.len());
     let mut loops: FxHashMap<NodeId, (Arc<Scan>, Vec<Place>)> = FxHashMap::default();
     let mut changed = false;
@@ -111,6 +116,8 @@ fn used_results(graph: &Graph) -> FxHashMap<NodeId, Vec<bool>> {
     for output in &graph.outputs {
         used.remove(&output.node);
     }
+    // A loop that nobody reads any more is left to dce.
+    used.retain(|_, results| results.contains(&true));
     used
 }
 

@@ -44,7 +44,7 @@ pub fn collect(
             }
         }
         let order: Vec<u32> = (from..from + count).map(|row| row as u32).collect();
-        pass.run(data, &order);
+        pass.run(data, &order)?;
         found.add(&pass.results);
         from += count;
     }
@@ -85,12 +85,13 @@ impl Pass {
         Ok(Some(Pass { executable, inputs, columns, places, results: result_tensors(&graph), rows }))
     }
 
-    fn run(&mut self, data: &dyn Rows, order: &[u32]) {
+    fn run(&mut self, data: &dyn Rows, order: &[u32]) -> Result<(), Diagnostic> {
         for (column, place) in self.columns.iter().zip(&self.places) {
-            data.gather(true, &column.name, order, &mut self.inputs[*place]);
+            data.gather(true, &column.name, order, &mut self.inputs[*place])?;
         }
         let mut refs: Vec<&mut Tensor> = self.inputs.iter_mut().collect();
         self.executable.run(&mut refs, &mut self.results);
+        Ok(())
     }
 }
 

@@ -39,6 +39,18 @@ impl Record {
         self.columns.get(&train).map_or(&[], Vec::as_slice)
     }
 
+    /// Every place with its types.
+    pub fn all(&self) -> impl Iterator<Item = (Span, &[String])> {
+        self.types.iter().map(|(span, types)| (*span, types.as_slice()))
+    }
+
+    /// Takes over what another record has at places where this one has nothing.
+    pub fn extend(&mut self, other: Record) {
+        for (span, types) in other.types {
+            self.types.entry(span).or_insert(types);
+        }
+    }
+
     pub fn add(&mut self, span: Span, ty: String) {
         let types = self.types.entry(span).or_default();
         if types.len() < MOST_TYPES && !types.contains(&ty) {

@@ -11,7 +11,7 @@ pub mod ast;
 mod errors;
 pub mod format;
 mod layout;
-mod lex;
+pub mod lex;
 pub mod parse;
 pub mod print;
 mod slips;

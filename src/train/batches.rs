@@ -4,8 +4,9 @@
 //! batches. Where every step sees the same batch it is gathered once for the whole run.
 
 use super::Rows;
-use super::shuffle::permutation;
+use super::shuffle::{buffered, permutation};
 use crate::data::Turn;
+use crate::diag::Diagnostic;
 use crate::ir::Type;
 use crate::runtime::Tensor;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -22,6 +23,8 @@ pub struct Layout {
     pub shuffle: bool,
     /// The same row differs from epoch to epoch.
     pub varies: bool,
+    /// The order is drawn from a buffer of so many rows.
+    pub buffer: Option<usize>,
 }
 
 impl Layout {
@@ -42,7 +45,10 @@ impl Layout {
     /// The rows of an epoch in their order. Epochs count from 1.
     pub fn order(&self, epoch: usize) -> Vec<u32> {
         if self.shuffle && !self.is_constant() {
-            permutation(self.rows, self.seed, epoch as u64)
+            match self.buffer {
+                Some(buffer) => buffered(self.rows, buffer, self.seed, epoch as u64),
+                None => permutation(self.rows, self.seed, epoch as u64),
+            }
         } else {
             (0..self.rows as u32).collect()
         }
@@ -80,13 +86,25 @@ pub struct Gatherer<'a> {
     epoch: usize,
     index: usize,
     order: Vec<u32>,
+    /// How often the buffer of this epoch was filled.
+    filled: usize,
 }
 
 impl<'a> Gatherer<'a> {
     /// Starts at batch `index` of `epoch`.
     pub fn new(data: &'a dyn Rows, layout: Layout, columns: Vec<ColumnType>, epoch: usize, index: usize) -> Self {
         let order = layout.order(epoch);
-        Gatherer { data, layout, columns, epoch, index, order }
+        Gatherer { data, layout, columns, epoch, index, order, filled: 0 }
+    }
+
+    /// Fills the buffer, before the rows at these places of the order are taken from it.
+    fn fill(&mut self, from: usize, to: usize) -> Result<(), Diagnostic> {
+        let Some(buffer) = self.layout.buffer.filter(|_| self.layout.shuffle) else { return Ok(()) };
+        for rows in self.order.chunks(buffer).take(to.div_ceil(buffer)).skip(self.filled.max(from / buffer)) {
+            self.data.warm(rows)?;
+        }
+        self.filled = to.div_ceil(buffer);
+        Ok(())
     }
 
     /// How many batches of `rows` rows a block holds.
@@ -95,11 +113,12 @@ impl<'a> Gatherer<'a> {
         (BLOCK_BYTES / (rows * row_bytes).max(1)).clamp(1, BLOCK_BATCHES)
     }
 
-    /// The next block, in the memory of `used` where that fits.
-    pub fn next(&mut self, used: Option<Block>) -> Block {
+    /// The next block, in the memory of `used` where that fits. Fails if the data can no longer be read.
+    pub fn next(&mut self, used: Option<Block>) -> Result<Block, Diagnostic> {
         if self.index == self.layout.batches() {
             self.epoch += 1;
             self.index = 0;
+            self.filled = 0;
             if self.layout.shuffle {
                 self.order = self.layout.order(self.epoch);
             }
@@ -113,22 +132,23 @@ impl<'a> Gatherer<'a> {
                 block.batches.push(self.columns.iter().map(|c| c.tensor(rows)).collect());
             }
             let from = self.index * self.layout.batch;
+            self.fill(from, from + rows)?;
             let picked = &self.order[from..from + rows];
             let turn = Turn { seed: self.layout.seed, epoch: self.epoch as u64 };
             for (column, tensor) in self.columns.iter().zip(&mut block.batches[block.filled]) {
-                self.data.draw(turn, &column.name, picked, tensor);
+                self.data.draw(turn, &column.name, picked, tensor)?;
             }
             block.filled += 1;
             self.index += 1;
         }
-        block
+        Ok(block)
     }
 }
 
 /// Blocks in order, gathered here or on another thread.
 pub enum Feed<'a> {
     Inline(Box<Gatherer<'a>>),
-    Ahead { full: Receiver<Block>, empty: SyncSender<Block> },
+    Ahead { full: Receiver<Result<Block, Diagnostic>>, empty: SyncSender<Block> },
 }
 
 impl<'a> Feed<'a> {
@@ -144,7 +164,8 @@ impl<'a> Feed<'a> {
         scope.spawn(move || {
             loop {
                 let block = gatherer.next(empty_out.try_recv().ok());
-                if full_in.send(block).is_err() {
+                let failed = block.is_err();
+                if full_in.send(block).is_err() || failed {
                     return;
                 }
             }
@@ -153,7 +174,7 @@ impl<'a> Feed<'a> {
     }
 
     /// The next block; `used` is the memory of one that was worked through.
-    pub fn next(&mut self, used: Option<Block>) -> Block {
+    pub fn next(&mut self, used: Option<Block>) -> Result<Block, Diagnostic> {
         match self {
             Feed::Inline(gatherer) => gatherer.next(used),
             Feed::Ahead { full, empty } => {
@@ -161,7 +182,7 @@ impl<'a> Feed<'a> {
                     // A full or closed channel only means that the memory is not reused.
                     let _ = empty.try_send(used);
                 }
-                full.recv().expect("the gathering thread lives as long as its feed, unless it panicked")
+                full.recv().expect("the gathering thread lives as long as its feed, unless it failed or panicked")
             }
         }
     }
@@ -175,11 +196,12 @@ mod tests {
     struct Squares;
 
     impl Rows for Squares {
-        fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor) {
+        fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic> {
             assert!(!test && column == "x");
             for (value, row) in out.f32s_mut().iter_mut().zip(rows) {
                 *value = (row * row) as f32;
             }
+            Ok(())
         }
     }
 
@@ -191,7 +213,7 @@ mod tests {
             let mut used = None;
             let mut seen = vec![];
             for _ in 0..blocks {
-                let block = feed.next(used.take());
+                let block = feed.next(used.take()).unwrap();
                 seen.extend(block.batches[..block.filled].iter().map(|b| b[0].to_f64s()));
                 used = Some(block);
             }
@@ -201,7 +223,7 @@ mod tests {
 
     #[test]
     fn an_epoch_ends_with_a_partial_batch() {
-        let layout = Layout { rows: 5, batch: 2, seed: 1, shuffle: false, varies: false };
+        let layout = Layout { rows: 5, batch: 2, seed: 1, shuffle: false, varies: false, buffer: None };
         let seen = values(&layout, 4, false);
         let epoch = [vec![0.0, 1.0], vec![4.0, 9.0], vec![16.0]];
         assert_eq!(seen, [&epoch[..], &epoch[..]].concat());
@@ -209,7 +231,7 @@ mod tests {
 
     #[test]
     fn gathering_ahead_gives_the_same_batches() {
-        let layout = Layout { rows: 53, batch: 8, seed: 9, shuffle: true, varies: false };
+        let layout = Layout { rows: 53, batch: 8, seed: 9, shuffle: true, varies: false, buffer: None };
         let seen = values(&layout, 6, true);
         assert_eq!(seen, values(&layout, 6, false));
         let epoch: f64 = seen[..7].iter().flatten().sum();

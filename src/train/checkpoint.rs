@@ -39,6 +39,9 @@ pub struct Progress {
     /// Rows in a batch and in the training part: a step of a resumed run must mean the same rows.
     pub batch: usize,
     pub rows: usize,
+    /// The order of rows is drawn from a buffer of so many.
+    #[serde(default)]
+    pub buffer: Option<usize>,
     /// Sums of the epoch so far: see [`Averages::to_bits`].
     pub sums: Vec<u64>,
     /// The columns of the data: `x: float[4]`.

@@ -5,7 +5,7 @@ use super::metrics::{Averages, Record, Split, Table};
 use super::pass::{Finish, Gathered};
 use super::stage::{Stage, column_types};
 use super::state::State;
-use super::{Engine, Failure, Rows};
+use super::{Engine, Failure, Rows, failed, nan};
 use crate::sema::program::Program;
 
 /// The evaluation, compiled once for full batches and once for the rest.
@@ -23,7 +23,7 @@ pub struct Evaluation {
 impl Evaluation {
     pub fn new(program: &Program, engine: &dyn Engine, state: &State, batch: usize) -> Result<Evaluation, Failure> {
         let rows = program.schema.test_rows;
-        let layout = Layout { rows, batch: batch.min(rows), seed: 0, shuffle: false, varies: false };
+        let layout = Layout { rows, batch: batch.min(rows), seed: 0, shuffle: false, varies: false, buffer: None };
         let graph = program.graphs.eval(layout.batch)?;
         let columns = column_types(program, &graph, layout.batch)?;
         let full = Stage::new(program, &graph, engine, state, &columns, layout.batch)?;
@@ -57,10 +57,15 @@ impl Evaluation {
             let stage = partial.unwrap_or(&mut self.full);
             if !self.bound {
                 for (column, tensor) in self.columns.iter().zip(&mut stage.batch) {
-                    data.gather(true, &column.name, &order[from..from + rows], tensor);
+                    data.gather(true, &column.name, &order[from..from + rows], tensor)?;
                 }
             }
             stage.run(state);
+            if let Some(failed) = stage.failed() {
+                let scene = nan::scene(program.graphs.eval(rows)?, stage, state.slots.clone());
+                let when = format!(" in the evaluation after step {}", state.step);
+                return Err(failed::failure(&failed, failed::explain(engine, &failed, Some(&scene), &when)));
+            }
             averages.add(rows, |i| stage.value(i));
             stage.gather(&mut self.gathered);
             if index + 1 == self.layout.batches() {

@@ -8,6 +8,8 @@
 //! * [`evaluate`]: the test part; [`pass`]: reports that need all rows of a pass
 //! * [`metrics`]: what is averaged and how it is written; [`folder`]: the files that a run leaves
 //! * [`checkpoint`] and [`load`]: values to and from files
+//! * [`watch`]: a graph run again with every value watched; [`nan`]: what is said of the first that is not finite
+//! * [`failed`]: indices out of range and matrices without a decomposition, told
 //! * `sample`: text that a trained model writes
 //! * [`run`]: the loop itself
 //!
@@ -18,12 +20,14 @@ pub mod batches;
 pub mod checkpoint;
 pub mod control;
 mod evaluate;
+pub mod failed;
 pub mod folder;
 pub mod load;
 pub mod metrics;
 pub mod nan;
 pub mod npy;
 pub mod pass;
+mod replay;
 pub mod run;
 mod sample;
 pub mod shuffle;
@@ -34,6 +38,7 @@ pub mod state;
 mod stopped;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 use crate::data::{self, Dataset, Turn, Vocabulary};
 use crate::diag::Diagnostic;
@@ -59,11 +64,22 @@ pub trait Engine: Sync {
 pub trait Rows: Sync {
     /// Writes a column's value of each of `rows` (of the test part if `test`, else of the training part) into `out`,
     /// whose first axis counts them.
-    fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor);
+    /// Fails if a file that is read on the way can no longer be read.
+    fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic>;
 
     /// As `gather` for rows of the training part, in a training batch of an epoch: what is random about a row is drawn.
-    fn draw(&self, _turn: Turn, column: &str, rows: &[u32], out: &mut Tensor) {
-        self.gather(false, column, rows, out);
+    fn draw(&self, _turn: Turn, column: &str, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic> {
+        self.gather(false, column, rows, out)
+    }
+
+    /// The next batches take these rows of the training part, in some order.
+    fn warm(&self, _rows: &[u32]) -> Result<(), Diagnostic> {
+        Ok(())
+    }
+
+    /// The order of an epoch is drawn from a buffer of so many rows, not from all of them.
+    fn buffer(&self) -> Option<usize> {
+        None
     }
 
     /// Whether a row may differ from epoch to epoch.
@@ -78,13 +94,21 @@ pub trait Rows: Sync {
 }
 
 impl Rows for Dataset {
-    fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor) {
+    fn gather(&self, test: bool, column: &str, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic> {
         let split = if test { data::Split::Test } else { data::Split::Train };
-        Dataset::gather(self, split, column_of(self, column), rows, out);
+        Dataset::gather(self, split, column_of(self, column), rows, out)
     }
 
-    fn draw(&self, turn: Turn, column: &str, rows: &[u32], out: &mut Tensor) {
-        Dataset::draw(self, turn, column_of(self, column), rows, out);
+    fn draw(&self, turn: Turn, column: &str, rows: &[u32], out: &mut Tensor) -> Result<(), Diagnostic> {
+        Dataset::draw(self, turn, column_of(self, column), rows, out)
+    }
+
+    fn warm(&self, rows: &[u32]) -> Result<(), Diagnostic> {
+        Dataset::warm(self, rows)
+    }
+
+    fn buffer(&self) -> Option<usize> {
+        Dataset::buffer(self)
     }
 
     fn varies(&self) -> bool {

@@ -3,9 +3,11 @@
 //! Steps give the rows of their batch; they are collected in the order of the pass, and at its end a graph of its own,
 //! compiled for their number, makes the reports of them.
 
+use super::stage::checked;
 use super::state::{State, internal};
-use super::{Engine, Failure};
+use super::{Engine, Failure, failed};
 use crate::ir::Type;
+use crate::passes::checks::{Check, first_failed};
 use crate::runtime::{Executable, Tensor};
 use crate::sema::program::Program;
 
@@ -87,6 +89,7 @@ struct Compiled {
     inputs: Vec<Source>,
     names: Vec<String>,
     results: Vec<Tensor>,
+    checks: Vec<Check>,
 }
 
 enum Source {
@@ -120,6 +123,11 @@ impl Finish {
             })
             .collect();
         compiled.executable.run(&mut inputs.iter_mut().collect::<Vec<_>>(), &mut compiled.results);
+        let verdicts = &compiled.results[compiled.names.len()..];
+        if let Some(failed) = first_failed(verdicts, &compiled.checks) {
+            let when = format!(" in the reports of a whole pass, after step {}", state.step);
+            return Err(failed::failure(&failed, failed::explain(engine, &failed, None, &when)));
+        }
         let report = |(name, tensor): (&String, &Tensor)| Reported {
             name: name.clone(),
             shape: tensor.ty().shape.clone(),
@@ -142,8 +150,9 @@ impl Compiled {
             inputs.push(source.ok_or_else(|| super::state::unbound(&graph, &input.name))?);
         }
         let names = graph.outputs.iter().map(|o| o.name.clone()).collect();
+        let (graph, checks) = checked(program, &graph);
         let results = super::state::result_tensors(&graph);
-        Ok(Compiled { rows, executable: engine.compile(&graph)?, inputs, names, results })
+        Ok(Compiled { rows, executable: engine.compile(&graph)?, inputs, names, results, checks })
     }
 }
 

@@ -3,6 +3,8 @@
 //! Steps are made in segments: runs of steps of one compiled stage with nothing else to do between them. Segments end at
 //! the end of an epoch, at checkpoints, and where a snapshot of the state is due.
 
+mod reason;
+
 use super::batches::{Block, ColumnType, Feed, Gatherer, Layout};
 use super::checkpoint::{self, Progress, Want};
 use super::control::{self, Tracker};
@@ -15,7 +17,7 @@ use super::stage::{Stage, column_types};
 use super::start::{self, Start};
 use super::state::{State, result_tensors, unbound};
 use super::stopped;
-use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan};
+use super::{Engine, Failure, Plan, Rows, Sink, Summary, TrainOptions, load, nan, replay};
 use crate::diag::Diagnostic;
 use crate::ir::InputKind;
 use crate::report;
@@ -96,6 +98,7 @@ struct Trainer<'a> {
     /// The newest two, the older one first.
     snapshots: VecDeque<Snapshot>,
     snapshot_every: usize,
+    most_snapshots: usize,
     evaluation: Option<Evaluation>,
     sampler: Option<Sampler>,
     started: Instant,
@@ -159,6 +162,7 @@ impl<'a> Trainer<'a> {
             None => None,
         };
         let bytes: usize = program.buffers.iter().map(|b| b.ty.bytes()).sum();
+        let (snapshot_every, most_snapshots) = reason::snapshots(bytes);
         let mut trainer = Trainer {
             program,
             engine,
@@ -177,7 +181,8 @@ impl<'a> Trainer<'a> {
             best: None,
             folder,
             snapshots: VecDeque::new(),
-            snapshot_every: snapshot_distance(bytes),
+            snapshot_every,
+            most_snapshots,
             evaluation: None,
             sampler,
             started,
@@ -243,7 +248,7 @@ impl<'a> Trainer<'a> {
                 self.averages.clear();
                 self.gathered.clear();
             }
-            self.snapshot_if_due();
+            self.snapshot_if_due()?;
             self.prepare_partial()?;
             let (clock, compiled) = (Instant::now(), self.compile);
             self.segment(&mut feed, &mut supply, sink)?;
@@ -275,6 +280,7 @@ impl<'a> Trainer<'a> {
                 return Err(reason);
             }
         }
+        self.check_parameters()?;
         if self.last_test.is_none() {
             // Nothing was left to train (a finished run was resumed, or no step was asked for).
             self.last_test = self.evaluate(self.plan.epochs)?;
@@ -295,8 +301,14 @@ impl<'a> Trainer<'a> {
         let stage = if is_partial { self.partial.as_ref().expect("it ran") } else { &self.full };
         record.tables = stage.tables();
         record.extend(self.finish.reports(self.program, self.engine, &self.gathered, &self.state)?);
-        let test = self.evaluate(epoch)?;
+        let test = self.evaluate(epoch);
         self.log(&record)?;
+        let test = match test {
+            Err(Failure::Wrong(all)) if all.iter().any(|d| d.code == "E0411") => {
+                return Err(all.into_iter().next().map_or(Failure::Wrong(vec![]), |lost| self.lost(lost)));
+            }
+            other => other?,
+        };
         if let Some(test) = &test {
             self.log(test)?;
         }
@@ -320,6 +332,14 @@ impl<'a> Trainer<'a> {
         }
         let limit = self.options.max_time.filter(|limit| self.started.elapsed() > *limit)?;
         Some(stopped::out_of_time(&self.plan, self.state.step, limit))
+    }
+
+    /// The data can no longer be read: what was reached is saved.
+    fn lost(&mut self, lost: Diagnostic) -> Failure {
+        match self.save("last") {
+            Ok(()) => stopped::without_data(&self.plan, self.state.step, lost),
+            Err(problem) => Failure::Wrong(vec![lost, problem]),
+        }
     }
 
     fn interrupted(&self) -> bool {
@@ -371,12 +391,14 @@ impl<'a> Trainer<'a> {
         let constant = self.layout.is_constant();
         let until = self.options.max_time.map(|limit| self.started + limit);
         let interrupt = self.options.interrupt.clone();
+        let fresh = if constant && supply.bound { None } else { Some(supply.next(feed)) };
+        let fresh = fresh.transpose().map_err(|lost| self.lost(lost))?;
         self.state.set_clocks(first);
         let before = self.options.check_nan.then(|| self.state.slots.clone());
         let is_partial = self.rows_of(first) != self.full.rows;
         let stage = if is_partial { self.partial.as_mut().expect("prepared before") } else { &mut self.full };
-        if !(constant && supply.bound) {
-            std::mem::swap(&mut stage.batch, supply.next(feed));
+        if let Some(batch) = fresh {
+            std::mem::swap(&mut stage.batch, batch);
             supply.bound = true;
         }
         let rows = stage.rows;
@@ -385,7 +407,7 @@ impl<'a> Trainer<'a> {
         let gathered = &mut self.gathered;
         let (started, per_epoch) = (self.started, self.plan.steps_per_epoch);
         let mut step = first;
-        let mut diverged = false;
+        let (mut diverged, mut failed) = (false, None);
         stage.run_many(&mut self.state, |between, results| {
             first_step.get_or_insert_with(|| started.elapsed());
             if per_epoch == 1 {
@@ -400,22 +422,33 @@ impl<'a> Trainer<'a> {
             }
             recent.push_back(results.value(0));
             diverged = (0..losses).any(|index| !results.value(index).is_finite());
+            failed = results.failed();
             sink.progress(step, epoch, results.value(0));
             let done = step + 1 - first;
             let interrupted = interrupt.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
-            if diverged || done == count || interrupted || until.is_some_and(|end| Instant::now() > end) {
+            if diverged
+                || failed.is_some()
+                || done == count
+                || interrupted
+                || until.is_some_and(|end| Instant::now() > end)
+            {
                 return false;
             }
-            step += 1;
             if !constant {
-                between.swap_batch(supply.next(feed));
+                // What went wrong is told when the next segment asks again.
+                let Ok(batch) = supply.next(feed) else { return false };
+                between.swap_batch(batch);
             }
+            step += 1;
             between.set_clocks(step);
             true
         });
         self.state.step = step;
+        if let Some(failed) = failed {
+            return Err(self.failed(&failed, before));
+        }
         if diverged {
-            return Err(self.diverged());
+            return Err(self.diverged(before));
         }
         if let Some(before) = before {
             self.check_nan(before)?;
@@ -514,6 +547,7 @@ impl<'a> Trainer<'a> {
             seed: self.plan.seed,
             batch: self.layout.batch,
             rows: self.layout.rows,
+            buffer: self.layout.buffer,
             sums: self.averages.to_bits(),
             columns: start::columns(self.program),
             tracker: self.tracker.clone(),
@@ -550,57 +584,6 @@ impl<'a> Trainer<'a> {
         self.engine.compile(&graph)?.run(&mut inputs.iter_mut().collect::<Vec<_>>(), &mut values);
         let named = graph.outputs.iter().map(|o| o.name.clone()).zip(values).collect();
         Ok(checkpoint::save_values(&path, named)?)
-    }
-
-    /// Keeps a copy of the state from time to time, so that there is something to save when the loss becomes NaN.
-    fn snapshot_if_due(&mut self) {
-        let due = self.snapshots.back().is_none_or(|s| self.state.step >= s.step + self.snapshot_every);
-        if self.folder.is_none() || self.snapshot_every == usize::MAX || !due {
-            return;
-        }
-        let mut values = match self.snapshots.len() {
-            2 => self.snapshots.pop_front().expect("there are two").values,
-            _ => self.state.buffers().to_vec(),
-        };
-        for (to, from) in values.iter_mut().zip(self.state.buffers()) {
-            super::state::copy(from, to);
-        }
-        let (step, progress, gathered) = (self.state.step, self.progress(), self.gathered.clone());
-        self.snapshots.push_back(Snapshot { step, progress, values, gathered });
-    }
-
-    /// Saves the newest state that is known to give a finite loss, and says what happened.
-    fn diverged(&mut self) -> Failure {
-        let step = self.state.step;
-        let mut diagnostic =
-            stopped::diverged(self.program, step, step.div_ceil(self.plan.steps_per_epoch), &self.last_losses);
-        match self.save_last_good(step) {
-            Ok(Some(note)) => diagnostic = diagnostic.note(note),
-            Ok(None) => {}
-            Err(problem) => diagnostic = diagnostic.note(problem.title),
-        }
-        Failure::Training(Box::new(diagnostic))
-    }
-
-    fn save_last_good(&mut self, bad_step: usize) -> Result<Option<String>, Diagnostic> {
-        let Some(folder) = &mut self.folder else { return Ok(None) };
-        folder.flush()?;
-        // A snapshot taken right before the bad step already holds what made its loss bad.
-        let good = self.snapshots.iter().rev().find(|s| s.step + 1 < bad_step);
-        let Some(good) = good else { return Ok(None) };
-        let path = folder.checkpoint("last-good");
-        checkpoint::save(&path, &self.program.buffers, &good.values, &good.progress, &good.gathered.tensors())?;
-        Ok(Some(format!("the state after step {} is in '{}'", good.step, path.display())))
-    }
-
-    /// Looks for values that are not finite after a step, and for the operation that made the first one.
-    fn check_nan(&mut self, before: Vec<Tensor>) -> Result<(), Failure> {
-        let Some(bad) = nan::find(self.program, &self.state) else { return Ok(()) };
-        let is_partial = self.rows_of(self.state.step) != self.full.rows;
-        let stage = if is_partial { self.partial.as_ref().expect("it ran") } else { &self.full };
-        let graph = self.program.graphs.step(stage.rows)?;
-        let before = nan::Before { graph: &graph, stage, slots: before };
-        Err(Failure::Training(Box::new(nan::explain(self.engine, before, &bad, self.state.step))))
     }
 
     /// Writes what the run's page needs beside the log. Nothing here may hide how the run itself ended.
@@ -645,27 +628,27 @@ impl<'a> Trainer<'a> {
 
 /// Batches for a stage, taken out of blocks one after another.
 #[derive(Default)]
-struct Supply {
+pub(super) struct Supply {
     block: Option<Block>,
     next: usize,
     /// The stage holds a batch already.
     bound: bool,
+    /// Why no more batches come.
+    lost: Option<Diagnostic>,
 }
 
 impl Supply {
     /// The next batch; the caller swaps it for the one it has used.
-    fn next(&mut self, feed: &mut Feed) -> &mut Vec<Tensor> {
+    pub fn next(&mut self, feed: &mut Feed) -> Result<&mut Vec<Tensor>, Diagnostic> {
+        if let Some(lost) = &self.lost {
+            return Err(lost.clone());
+        }
         if self.block.as_ref().is_none_or(|b| b.filled == self.next) {
             let used = self.block.take();
-            self.block = Some(feed.next(used));
+            self.block = Some(feed.next(used).inspect_err(|lost| self.lost = Some(lost.clone()))?);
             self.next = 0;
         }
         self.next += 1;
-        &mut self.block.as_mut().expect("filled above").batches[self.next - 1]
+        Ok(&mut self.block.as_mut().expect("filled above").batches[self.next - 1])
     }
-}
-
-/// Steps between two snapshots: copies shall cost less than a hundredth of the steps, and no large memory.
-fn snapshot_distance(bytes: usize) -> usize {
-    if bytes > 64 << 20 { usize::MAX } else { (bytes / 4096).clamp(25, 100) }
 }

@@ -6,6 +6,7 @@ use super::pass::Gathered;
 use super::state::{State, internal, result_tensors, unbound};
 use super::{Engine, Failure};
 use crate::ir::{DType, Graph, InputKind, OutputKind, Type};
+use crate::passes::checks::{self, Check, Failed, first_failed};
 use crate::runtime::{Executable, Tensor};
 use crate::sema::program::Program;
 
@@ -23,7 +24,20 @@ pub struct Stage {
     tables: Vec<(usize, String)>,
     /// Results whose rows are kept until the end of the pass.
     gathers: Vec<(usize, String)>,
+    checks: Checks,
     pub rows: usize,
+}
+
+/// What is looked at after each run: in the results from this one on.
+struct Checks {
+    all: Vec<Check>,
+    from: usize,
+}
+
+impl Checks {
+    fn failed(&self, results: &[Tensor]) -> Option<Failed> {
+        first_failed(&results[self.from..], &self.all)
+    }
 }
 
 impl Stage {
@@ -49,7 +63,6 @@ impl Stage {
             }
             inputs.push(place);
         }
-        let results = result_tensors(graph);
         let outputs = graph.outputs.iter().filter(|o| !matches!(o.kind, OutputKind::Update(_))).enumerate();
         let (mut logged, mut tables, mut gathers) = (Vec::new(), Vec::new(), Vec::new());
         for (index, output) in outputs {
@@ -69,8 +82,12 @@ impl Stage {
         logged.sort_by_key(|(index, o)| (!o.is_loss, *index));
         let (sources, observed) = logged.into_iter().unzip();
         let batch = columns.iter().map(|c| c.tensor(rows)).collect();
-        let executable = engine.compile(graph)?;
-        Ok(Stage { executable, inputs, batch, results, observed, sources, tables, gathers, rows })
+        let plain = result_tensors(graph).len();
+        let (graph, checks) = checked(program, graph);
+        let executable = engine.compile(&graph)?;
+        let results = result_tensors(&graph);
+        let checks = Checks { all: checks, from: plain };
+        Ok(Stage { executable, inputs, batch, results, observed, sources, tables, gathers, checks, rows })
     }
 
     /// Runs once on [`Stage::batch`].
@@ -88,11 +105,22 @@ impl Stage {
         let mut between = Between { refs, batch, clocks: clocks.map(find) };
         loop {
             self.executable.run(&mut between.refs, &mut self.results);
-            let results = Results { tensors: &self.results, sources: &self.sources, gathers: &self.gathers };
+            let (sources, gathers) = (&self.sources, &self.gathers);
+            let results = Results { tensors: &self.results, sources, gathers, checks: &self.checks };
             if !next(&mut between, &results) {
                 return;
             }
         }
+    }
+
+    /// What went wrong with the values of the last run.
+    pub fn failed(&self) -> Option<Failed> {
+        self.checks.failed(&self.results)
+    }
+
+    /// Whether a loss of the last run is not finite.
+    pub fn is_diverged(&self) -> bool {
+        self.observed.iter().enumerate().any(|(index, o)| o.is_loss && !self.value(index).is_finite())
     }
 
     /// The graph's inputs, in order, out of a state's slots and a batch.
@@ -102,7 +130,8 @@ impl Stage {
 
     /// Keeps the rows of the last run that a report of the whole pass needs.
     pub fn gather(&self, into: &mut Gathered) {
-        Results { tensors: &self.results, sources: &self.sources, gathers: &self.gathers }.gather(into);
+        let (sources, gathers) = (&self.sources, &self.gathers);
+        Results { tensors: &self.results, sources, gathers, checks: &self.checks }.gather(into);
     }
 
     /// The reports of the last run that are more than a number.
@@ -158,9 +187,15 @@ pub struct Results<'a> {
     tensors: &'a [Tensor],
     sources: &'a [usize],
     gathers: &'a [(usize, String)],
+    checks: &'a Checks,
 }
 
 impl Results<'_> {
+    /// What went wrong with the values of the run.
+    pub fn failed(&self) -> Option<Failed> {
+        self.checks.failed(self.tensors)
+    }
+
     /// Keeps the rows that a report of the whole pass needs.
     pub fn gather(&self, into: &mut Gathered) {
         for (column, (index, name)) in self.gathers.iter().enumerate() {
@@ -179,6 +214,18 @@ fn scalar(tensor: &Tensor) -> f64 {
         DType::F64 => tensor.f64s()[0],
         DType::I32 | DType::Bool => tensor.i32s()[0] as f64,
     }
+}
+
+/// The graph with outputs that tell what went wrong with the values of a run.
+pub fn checked(program: &Program, graph: &Graph) -> (Graph, Vec<Check>) {
+    let known = |index: usize| {
+        let input = &graph.inputs[index];
+        let column = program.schema.columns.iter().find(|c| input.kind == InputKind::Batch && c.name == input.name)?;
+        Some([0, column.classes? as i64 - 1])
+    };
+    let mut checked = graph.clone();
+    let checks = checks::add(&mut checked, &known);
+    (checked, checks)
 }
 
 /// The types of the program's columns, read off a graph that was made for `rows` rows.

@@ -78,11 +78,15 @@ fn same_data(path: &Path, progress: &Progress, program: &Program) -> Result<(), 
 
 /// A step of the resumed run means the same rows.
 pub fn same_batches(path: &Path, progress: &Progress, layout: &Layout) -> Result<(), Diagnostic> {
-    if (progress.batch, progress.rows) == (layout.batch, layout.rows) {
+    if (progress.batch, progress.rows, progress.buffer) == (layout.batch, layout.rows, layout.buffer) {
         return Ok(());
     }
-    let was = format!("it was written with batches of {} from {} rows", progress.batch, progress.rows);
-    let is = format!("this run has batches of {} from {} rows", layout.batch, layout.rows);
+    let tell = |batch, rows, buffer: Option<usize>| {
+        let order = buffer.map_or(String::new(), |buffer| format!(", shuffled in a buffer of {buffer}"));
+        format!("batches of {batch} from {rows} rows{order}")
+    };
+    let was = format!("it was written with {}", tell(progress.batch, progress.rows, progress.buffer));
+    let is = format!("this run has {}", tell(layout.batch, layout.rows, layout.buffer));
     Err(error("E0501", format!("cannot resume from '{}'", path.display())).note(was).note(is))
 }
 
@@ -104,16 +108,18 @@ pub fn same_reports(
 /// How the rows of an epoch are cut into batches.
 pub fn layout(program: &Program, data: &dyn Rows, seed: u64) -> Result<Layout, Failure> {
     let rows = program.schema.train_rows;
-    let (shuffle, varies) = (program.settings.shuffle, data.varies());
+    let (shuffle, varies, buffer) = (program.settings.shuffle, data.varies(), data.buffer());
     match program.settings.batch {
         _ if rows == 0 => Err(error("E0303", "there is no row to train on").into()),
-        None => Ok(Layout { rows, batch: rows, seed, shuffle: false, varies }),
+        None => Ok(Layout { rows, batch: rows, seed, shuffle: false, varies, buffer: None }),
         Some(batch) if batch > rows => {
             let what =
                 error("E0303", format!("a batch of {batch} is larger than the {rows} rows of the training part"));
             Err(what.help(format!("use 'batch = {rows}' or less")).into())
         }
-        Some(batch) => Ok(Layout { rows, batch: batch.max(1), seed, shuffle, varies }),
+        Some(batch) => {
+            Ok(Layout { rows, batch: batch.max(1), seed, shuffle, varies, buffer: buffer.filter(|_| shuffle) })
+        }
     }
 }
 

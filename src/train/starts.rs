@@ -168,7 +168,7 @@ fn formula(graph: &Graph, root: NodeId) -> (Graph, Vec<u32>) {
             _ => {}
         }
         places.insert(id, NodeId(new.nodes.len() as u32));
-        new.nodes.push(Node { op, args, ty: node.ty.clone(), span: node.span });
+        new.nodes.push(Node { op, args, ..node.clone() });
     }
     new.add_output("start", places[&root], OutputKind::Value);
     (new, streams)

@@ -5,7 +5,7 @@ use super::{Engine, Failure};
 use crate::diag::error;
 use crate::ir::{DType, Graph, InputKind, OutputKind, Type};
 use crate::runtime::Tensor;
-use crate::sema::program::{BufferInfo, Program, Role};
+use crate::sema::program::{Program, Role};
 
 /// One tensor for each thing that an input can name, apart from the batch.
 pub struct State {
@@ -137,19 +137,15 @@ pub fn copy(from: &Tensor, to: &mut Tensor) {
     }
 }
 
-/// The first value that is NaN or infinite: the index of its buffer, and its place in that.
-pub fn first_not_finite(buffers: &[BufferInfo], tensors: &[Tensor]) -> Option<(usize, usize)> {
-    for (index, (buffer, tensor)) in buffers.iter().zip(tensors).enumerate() {
-        let bad = match buffer.ty.dtype {
-            DType::F32 => tensor.f32s().iter().position(|v| !v.is_finite()),
-            DType::F64 => tensor.f64s().iter().position(|v| !v.is_finite()),
-            DType::I32 | DType::Bool => None,
-        };
-        if let Some(at) = bad {
-            return Some((index, at));
-        }
+/// Whether an element is NaN or infinite.
+pub fn has_bad(tensor: &Tensor) -> bool {
+    // The exponent of NaN and infinities. Without a way out in the middle, this is a loop over vectors.
+    const EXPONENT: u32 = 0x7f80_0000;
+    match tensor.ty().dtype {
+        DType::F32 => tensor.f32s().iter().fold(0, |most: u32, v| most.max(v.to_bits() & EXPONENT)) == EXPONENT,
+        DType::F64 => tensor.f64s().iter().any(|v| !v.is_finite()),
+        DType::I32 | DType::Bool => false,
     }
-    None
 }
 
 /// A tensor for each output that is not an update, in the graph's order.

@@ -28,6 +28,12 @@ pub fn out_of_time(plan: &Plan, step: usize, limit: Duration) -> Failure {
     Failure::Training(Box::new(error("E0602", what).maybe_help(resume_help(plan))))
 }
 
+/// A file of the data is gone, or the disk fails.
+pub fn without_data(plan: &Plan, step: usize, lost: Diagnostic) -> Failure {
+    let lost = lost.note(format!("training stopped after step {step} of {}", plan.steps));
+    Failure::Training(Box::new(lost.maybe_help(resume_help(plan))))
+}
+
 fn resume_help(plan: &Plan) -> Option<String> {
     let out = plan.out.as_ref()?;
     Some(format!("everything is saved; --resume {} continues from there", out.display()))
@@ -67,7 +73,7 @@ pub fn diverged(program: &Program, step: usize, epoch: usize, losses: &VecDeque<
         }
         None => "try a smaller learning rate".into(),
     };
-    diagnostic.help(format!("{mend}; or clip the gradients, or look for the first NaN with --check-nan"))
+    diagnostic.help(format!("{mend}; or clip the gradients"))
 }
 
 /// Whether a hyper-parameter of this name (`net.lr`) is a learning rate.

@@ -231,6 +231,15 @@ fn doc_prints_text_equations_and_defaults() {
         transcript(&["doc", "mse", "--latex"], &folder.0),
         transcript(&["doc", "AdamV"], &folder.0),
         transcript(&["doc", "sqrt"], &folder.0),
+        transcript(&["doc", "optimizers.SGD", "--latex"], &folder.0),
+        transcript(&["doc", "losses.SGD"], &folder.0),
+        transcript(&["doc", "schedules"], &folder.0),
+        transcript(&["doc", "mine.opt", "Min"], &folder.0),
+        transcript(&["doc", "mine.opt", "--markdown"], &folder.0),
+        transcript(&["doc", "batch"], &folder.0),
+        transcript(&["doc", "mnist"], &folder.0),
+        transcript(&["doc", "E0203"], &folder.0),
+        transcript(&["doc"], &folder.0).lines().take(4).collect::<Vec<_>>().join("\n"),
     ];
     assert_snapshot!(all.join("\n"));
 }

@@ -7,7 +7,6 @@
 
 use crate::support::{check, eval, root};
 use optc::source::SourceMap;
-use optc::syntax::ast::ItemKind;
 use optc::syntax::parse_file;
 
 struct Block {
@@ -98,45 +97,10 @@ fn values_are_what_the_page_says() {
     }
 }
 
-/// `docs/library.md`, made from the library's own text.
-fn library_page() -> String {
-    let mut page = String::from(
-        "# The library\n\nMade from the doc comments of `stdlib/` by `OPTC_UPDATE_DOCS=1 cargo test --test it library`. Each definition \
-         is a few\nlines in the file named: open it, copy it, change it. `prelude`, `init` and `activations` need no `use`.\n",
-    );
-    for (module, text) in optc::stdlib::MODULES {
-        let mut sources = SourceMap::new();
-        let file = sources.add(format!("stdlib/{module}.opt"), *text);
-        let about = text.lines().take_while(|l| l.starts_with("//") && !l.starts_with("///"));
-        let about: Vec<&str> = about.map(|l| l.trim_start_matches('/').trim()).collect();
-        page += &format!("\n## [{module}](../stdlib/{module}.opt)\n\n{}\n\n| | |\n|---|---|\n", about.join(" "));
-        for item in parse_file(&sources, file).0.items {
-            let ItemKind::Def(def) = item.kind else { continue };
-            let hypers: Vec<String> = def
-                .hypers
-                .iter()
-                .map(|h| match &h.default {
-                    Some(default) => format!("{} = {}", h.name.name, sources.text(default.span)),
-                    None => h.name.name.clone(),
-                })
-                .collect();
-            let inputs: Vec<&str> = def.inputs.iter().map(|i| i.name.name.as_str()).collect();
-            let first = if hypers.is_empty() { String::new() } else { format!("({})", hypers.join(", ")) };
-            let parts = optc::doc::parts(&item.doc.unwrap_or_default()).into_iter().map(|part| match part {
-                optc::doc::Part::Prose(text) => text.replace('<', "&lt;"),
-                optc::doc::Part::Equation(text) => format!("`{text}`"),
-            });
-            let doc = parts.collect::<Vec<_>>().join(" ").replace('|', "\\|");
-            page += &format!("| `{}{first}({})` | {doc} |\n", def.name.name, inputs.join(", "));
-        }
-    }
-    page
-}
-
 #[test]
 fn the_library_page_is_up_to_date() {
     let path = root().join("docs/library.md");
-    let made = library_page();
+    let made = optc::doc::markdown::library();
     if std::env::var_os("OPTC_UPDATE_DOCS").is_some() {
         std::fs::write(&path, &made).expect("docs/library.md can be written");
     }

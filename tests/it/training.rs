@@ -33,7 +33,7 @@ pub fn batch(
         let mut shape = vec![rows.len()];
         shape.extend(&column.shape);
         let mut out = Tensor::zeros(Type::new(if column.is_float { float } else { DType::I32 }, shape));
-        data.gather(split, index, &rows, &mut out);
+        data.gather(split, index, &rows, &mut out).unwrap();
         (name.clone(), out)
     };
     program.columns.iter().map(column).collect()

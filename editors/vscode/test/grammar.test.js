@@ -48,11 +48,29 @@ layer Mlp(hidden: int = 10)(image: float[N, 28]) -> float[N] {
   let m̂ = image |> Dense(hidden, init = he_normal) |> relu
   m ← where(m̂ > 1e-3, "a\\n", not true)
 }
-train t(lr: float = 1) on digits {
-  step(image) {
-    minimize loss_of(image) over net.body with AdamW(lr), rest with SGD(0.1)
-  }
+const size = 3
+data digits = csv("a.csv")
+optimizer Sgd(lr: schedule = 0.1)(theta, g, t) {
+  all state d = 0
+  state m = 0
+  eval theta = m
+  if t == 1 { m <- g } else { m <- if g > 0 or g < 1 then g else -g }
+  for i in 0..3 { observe norm(g) }
 }
+layer Rnn()(x) {
+  param w: float[3] = zeros
+  scan step in x, h = 0 { h <- step and h }
+}
+train t(lr: float = 1) on digits {
+  minimizing test.loss
+  step(image) {
+    minimize loss_of(image) over net.body where rank >= 2 with AdamW(lr), rest with SGD(0.1)
+    report accuracy(image)
+  }
+  sample(image, length = 3) { image }
+}
+compare t over lr in [1, 2]
+sweep t over lr in log(1e-4 .. 1e-1) by random(trials = 3) maximizing test.accuracy
 test "t" { expect 1 ~ 2 within 3 }
 `;
 
@@ -91,6 +109,19 @@ async function main() {
     const scopes = found.filter(([text]) => text === word).map(([, s]) => s);
     assert(scopes.some((s) => s.startsWith(scope)), `${word}: ${scopes} is not ${scope}`);
   }
+  // Every word of the compiler's grammar is coloured where it is one.
+  const words = fs.readFileSync(here("../../grammar/opt.pest"), "utf8").matchAll(/^kw_\w+\s*= @\{ "(\w+)"/gm);
+  const kinds = ["fn", "init", "layer", "model", "loss", "metric", "schedule", "transform", "optimizer"];
+  const all = [...[...words].map((m) => m[1]), "and", "or", "not"];
+  assert(all.length > 30);
+  for (const word of all) {
+    const scopes = found.filter(([text]) => text === word).map(([, s]) => s);
+    assert(scopes.some((s) => /^(keyword|storage|constant\.language)/.test(s)), `'${word}' is no keyword: ${scopes}`);
+  }
+  for (const kind of kinds) {
+    const [[word, scope]] = tokens(grammar, `${kind} f()(x) = x`);
+    assert(word === kind && scope.startsWith("storage.type"), `${kind}: ${scope}`);
+  }
   let count = 0;
   for (const file of [...programs(here("../../examples")), ...programs(here("../../stdlib"))]) {
     const bad = tokens(grammar, fs.readFileSync(file, "utf8")).filter(([, scope]) => scope.startsWith("invalid"));
@@ -99,7 +130,7 @@ async function main() {
   }
   for (const name of ["package.json", "language-configuration.json"]) JSON.parse(fs.readFileSync(here(name), "utf8"));
   new RegExp(JSON.parse(fs.readFileSync(here("language-configuration.json"), "utf8")).wordPattern, "u");
-  console.log(`${count} files, ${Object.keys(WANTED).length} colours: ok`);
+  console.log(`${count} files, ${Object.keys(WANTED).length} colours, ${all.length + kinds.length} words: ok`);
 }
 
 main();

@@ -19,6 +19,9 @@ use std::sync::Arc;
 
 pub fn scan(b: &mut Builder, rule: &Rule, scan: &Scan) -> Result<Contributions, Diagnostic> {
     let joint = Joint::new(rule, scan)?;
+    if joint.is_still() {
+        return Ok(vec![None; rule.node.args.len()]);
+    }
     let plan = Plan::new(&joint, scan);
     extend(b, rule.id, scan, &joint, &plan);
     let backward = backward(b, rule, scan, &joint, &plan);
@@ -87,10 +90,20 @@ impl Joint {
         Ok(Joint { graph, forward: scan.body.nodes.len(), inputs, seeds, grads, active, varying, dtype })
     }
 
+    /// Whether nothing flows to any operand: the body has cut the gradient off, or uses the operand for a decision only.
+    fn is_still(&self) -> bool {
+        !self.active.contains(&true) && self.grads.iter().all(Option::is_none)
+    }
+
     /// Saved by the forward loop if the backward loop needs it. Values of other types are always computed again.
+    ///
+    /// Of a loop in the body, the results that are read are saved and not the whole: it may have more of them when this loop
+    /// is differentiated once more.
     fn saved(&self, id: NodeId, carries: usize) -> bool {
         let node = self.graph.node(id);
         let costly = match &node.op {
+            Op::Slice { .. } if matches!(self.graph.node(node.args[0]).op, Op::Scan(_)) => true,
+            Op::Scan(_) => false,
             Op::Input(k) => *k < carries,
             Op::Unary(u) => {
                 !matches!(u, Unary::Neg | Unary::Abs | Unary::Sign | Unary::Floor | Unary::Ceil | Unary::Round)

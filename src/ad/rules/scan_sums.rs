@@ -49,6 +49,8 @@ fn plan(joint: &Joint, id: NodeId, lists: &mut (Vec<NodeId>, Vec<NodeId>), depth
         return Sum::Whole(id);
     }
     let linear = match &node.op {
+        // The whole of a loop in the body is longer once that is differentiated again; what is read of it is not.
+        Op::Slice { .. } if matches!(joint.graph.node(node.args[0]).op, Op::Scan(_)) => false,
         Op::Unary(Unary::Neg) | Op::Reshape | Op::Transpose { .. } | Op::Slice { .. } | Op::Reverse { .. } => true,
         Op::Convert | Op::Broadcast { .. } => joint.graph.dtype(node.args[0]).is_float(),
         Op::Binary(Binary::Add | Binary::Sub) | Op::Concat { .. } => true,

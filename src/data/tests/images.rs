@@ -136,7 +136,7 @@ fn drawn(options: &[(&str, Value)], epoch: u64, rows: &[u32]) -> Vec<f64> {
     // Without a turn nothing is changed.
     assert_eq!(column(&data, Split::Train, "image")[63], 64.0 / 255.0);
     let mut out = Tensor::zeros(Type::new(DType::F64, vec![rows.len(), 8, 8, 1]));
-    data.draw(Turn { seed: 5, epoch }, 0, rows, &mut out);
+    data.draw(Turn { seed: 5, epoch }, 0, rows, &mut out).unwrap();
     out.to_f64s().into_iter().map(|v| v * 255.0).collect()
 }
 
@@ -198,7 +198,7 @@ fn mixing_makes_labels_distributions() {
     let draw = |column: usize, width: usize| {
         let rows: Vec<u32> = (0..20).collect();
         let mut out = Tensor::zeros(Type::new(DType::F64, vec![20, width]));
-        data.draw(Turn { seed: 1, epoch: 1 }, column, &rows, &mut out);
+        data.draw(Turn { seed: 1, epoch: 1 }, column, &rows, &mut out).unwrap();
         out.to_f64s()
     };
     let labels = draw(1, 10);

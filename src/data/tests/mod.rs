@@ -5,6 +5,7 @@ mod hostile;
 mod images;
 mod reference;
 mod steps;
+mod streamed;
 mod synthetic;
 mod tables;
 mod text;
@@ -121,7 +122,7 @@ pub fn gather(data: &Dataset, split: Split, name: &str, dtype: DType) -> Tensor 
     let mut shape = vec![rows.len()];
     shape.extend(&data.schema().columns[index].shape);
     let mut out = Tensor::zeros(Type::new(dtype, shape));
-    data.gather(split, index, &rows, &mut out);
+    data.gather(split, index, &rows, &mut out).unwrap();
     out
 }
 

@@ -76,7 +76,7 @@ fn one_hot_take_and_shuffle() {
 fn batches_take_any_rows_in_any_float_type() {
     let data = made(line(10), &[]);
     let mut batch = Tensor::zeros(Type::new(DType::F32, [2, 2]));
-    data.gather(Split::Train, 0, &[7, 0], &mut batch);
+    data.gather(Split::Train, 0, &[7, 0], &mut batch).unwrap();
     let all = column(&data, Split::Train, "x");
     let expected: Vec<f64> = [14, 15, 0, 1].iter().map(|i| f64::from(all[*i] as f32)).collect();
     assert_eq!(batch.to_f64s(), expected);

@@ -41,7 +41,7 @@ fn a_drawn_window_depends_on_seed_epoch_and_row_alone() {
     let data = made(call("synthetic.text", &[("context", Value::Int(16)), ("characters", Value::Int(5000))]), &[]);
     let draw = |seed, epoch, rows: &[u32]| {
         let mut out = Tensor::zeros(Type::new(DType::I32, vec![rows.len(), 16]));
-        data.draw(Turn { seed, epoch }, 0, rows, &mut out);
+        data.draw(Turn { seed, epoch }, 0, rows, &mut out).unwrap();
         out.i32s_mut().to_vec()
     };
     let both = draw(1, 2, &[5, 7]);

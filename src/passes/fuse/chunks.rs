@@ -61,7 +61,7 @@ pub fn cut(graph: &Graph) -> Option<(Graph, Ragged)> {
     }
     let of =
         |offsets: &Arc<Vec<usize>>| offsets.last().and_then(|n| cuts.get(n)).filter(|cut| cut.segments == *offsets);
-    let mut out = Graph { nodes: vec![], inputs: graph.inputs.clone(), outputs: vec![] };
+    let mut out = Graph { nodes: vec![], inputs: graph.inputs.clone(), outputs: vec![], ..Graph::default() };
     let mut new: Vec<NodeId> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let args: Vec<NodeId> = node.args.iter().map(|a| new[a.index()]).collect();

@@ -4,7 +4,7 @@ use crate::ir::{Graph, NodeId, Op};
 
 /// The same graph in which the axes of every reduction are neighbours (axes of size 1 do not count).
 pub fn split_reductions(graph: &Graph) -> Graph {
-    let mut out = Graph { nodes: vec![], inputs: graph.inputs.clone(), outputs: vec![] };
+    let mut out = Graph { nodes: vec![], inputs: graph.inputs.clone(), outputs: vec![], ..Graph::default() };
     let mut moved: Vec<NodeId> = vec![];
     for id in graph.ids() {
         let node = graph.node(id);

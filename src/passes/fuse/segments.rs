@@ -29,7 +29,7 @@ pub fn as_rows(graph: &Graph) -> Option<Graph> {
     if rows.is_empty() {
         return None;
     }
-    let out = Graph { nodes: vec![], inputs: graph.inputs.clone(), outputs: vec![] };
+    let out = Graph { nodes: vec![], inputs: graph.inputs.clone(), outputs: vec![], ..Graph::default() };
     let mut cut = Cut { graph, out, rows, flat: vec![], grid: vec![] };
     for id in graph.ids() {
         cut.node(id);

@@ -105,7 +105,7 @@ pub fn assign(fused: &Fused) -> Destinations {
         let result = results;
         let to = match output.kind {
             OutputKind::Update(input) => Destination::Input(input),
-            OutputKind::Value | OutputKind::Report | OutputKind::Rows => {
+            OutputKind::Value | OutputKind::Report | OutputKind::Rows | OutputKind::Check => {
                 results += 1;
                 Destination::Result(result)
             }

@@ -120,7 +120,7 @@ impl Product {
             lhs_offset: lhs.offset,
             rhs_offset: rhs.offset,
         };
-        let work = product.m * product.n * product.k;
+        let work = product.m.saturating_mul(product.n).saturating_mul(product.k);
         if work >= SHARED {
             // A power of two, so that two and four cores get equal shares.
             let mut tiles = (work / TILE).clamp(2, MOST_TILES);

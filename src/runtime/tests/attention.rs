@@ -9,8 +9,10 @@ use crate::ir::{DType, Graph, InputKind, NodeId, Op, OutputKind, Type};
 use crate::passes::simplify;
 use crate::runtime::{Compiled, Executable, Options, Tensor, random::random_bits};
 use crate::source::Span;
+use proptest::prelude::*;
 use std::sync::Arc;
 
+#[derive(Debug)]
 struct Case {
     name: &'static str,
     of: Attention,
@@ -27,7 +29,7 @@ struct Case {
 
 fn case(name: &'static str, heads: usize, groups: usize, causal: bool, sizes: [usize; 4]) -> Case {
     let [t, s, d, e] = sizes;
-    let of = Attention { heads, groups, causal, scale: 1.0 / (d as f64).sqrt() };
+    let of = Attention { heads, groups, causal, scale: 1.0 / (d.max(1) as f64).sqrt() };
     Case { name, of, batch: vec![2], t, s, d, e, mask: None, joint: false }
 }
 
@@ -128,22 +130,47 @@ fn run(made: &mut Made, threads: usize) -> Vec<Tensor> {
     results
 }
 
+fn check(case: &Case) {
+    for (dtype, tolerance) in [(DType::F64, 1e-11), (DType::F32, 2e-5)] {
+        let mut made = graph(case, dtype, false);
+        let inputs: Vec<&Tensor> = made.inputs.iter().collect();
+        let exact = interp::eval(&made.graph, &inputs);
+        let formula = interp::eval(&graph(case, dtype, true).graph, &inputs);
+        let one = run(&mut made, 1);
+        let two = run(&mut made, 2);
+        let what = format!("{case:?} {dtype}");
+        super::close(&formula, &exact, tolerance, &format!("{what}: formula"));
+        super::close(&one, &exact, tolerance, &format!("{what}: tiles"));
+        assert!(one.iter().zip(&two).all(|(a, b)| a.bytes() == b.bytes()), "{what}: bits of one and two threads");
+        assert!(exact.iter().all(|t| t.to_f64s().iter().all(|v| v.is_finite())), "{what}: hidden rows give 0");
+    }
+}
+
 #[test]
 fn tiles_interpreter_and_formula_agree() {
-    for (dtype, tolerance) in [(DType::F64, 1e-11), (DType::F32, 2e-5)] {
-        for case in cases() {
-            let mut made = graph(&case, dtype, false);
-            let inputs: Vec<&Tensor> = made.inputs.iter().collect();
-            let exact = interp::eval(&made.graph, &inputs);
-            let formula = interp::eval(&graph(&case, dtype, true).graph, &inputs);
-            let one = run(&mut made, 1);
-            let two = run(&mut made, 2);
-            let what = format!("{} {dtype}", case.name);
-            super::close(&formula, &exact, tolerance, &format!("{what}: formula"));
-            super::close(&one, &exact, tolerance, &format!("{what}: tiles"));
-            assert!(one.iter().zip(&two).all(|(a, b)| a.bytes() == b.bytes()), "{what}: bits of one and two threads");
-            assert!(exact.iter().all(|t| t.to_f64s().iter().all(|v| v.is_finite())), "{what}: hidden rows give 0");
-        }
+    cases().iter().for_each(check);
+}
+
+/// Sizes around those of tiles, and none at all.
+fn any_case() -> impl Strategy<Value = Case> {
+    let heads = (1usize..4, 1usize..4);
+    let time = || prop_oneof![0usize..4, 60usize..70, 120usize..140];
+    let sizes = (time(), time(), 0usize..20, 0usize..20);
+    let batch = prop::collection::vec(0usize..3, 0..3);
+    let mask = prop::option::of(prop::collection::vec(any::<bool>(), 3));
+    (heads, any::<bool>(), sizes, batch, mask).prop_map(|((groups, shared), causal, (t, s, d, e), batch, mask)| {
+        let made = case("any", groups * shared, groups, causal, [t, s, d, e]);
+        let full = [groups * shared, t, s];
+        let mask = mask.map(|mask| (0..3).map(|k| if mask[k] { full[k] } else { 1 }).collect());
+        Case { batch, mask, ..made }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn any_sizes_agree(case in any_case()) {
+        check(&case);
     }
 }
 

@@ -371,8 +371,13 @@ impl Elab<'_> {
         let statics = self.hyper_locals(def, instance, &path)?;
         frame.scopes[0].extend(statics);
         let caller_theta = bound.first().and_then(|a| a.as_ref()).map(|a| a.span);
+        let outside = self.graph.origin.clone();
+        let named = matches!(def.kind, DefKind::Layer | DefKind::Model | DefKind::Optimizer | DefKind::Transform);
+        let inside = outside.call(&title, named.then(|| path.clone()), span);
         self.enter(frame, span)?;
+        self.graph.origin = inside;
         let result = self.apply_body(def, bound, &title, span);
+        self.graph.origin = outside;
         let theta = def.inputs.first().and_then(|i| self.local(&i.name.name).cloned());
         self.frames.pop();
         let value = result?;

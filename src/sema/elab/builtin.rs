@@ -245,6 +245,7 @@ impl Elab<'_> {
                 let rank = self.shape_of(x)?.len();
                 let axis = self.optional(&mut t);
                 let axis = self.one_axis(axis, rank, Some(0), span)?;
+                let index = self.index_if_chosen(index, span);
                 self.push(Op::Gather { axis }, &[x, index], span)
             }
             Builtin::ScatterAdd => {
@@ -255,6 +256,7 @@ impl Elab<'_> {
                 let rank = self.shape_of(x)?.len();
                 let axis = self.optional(&mut t);
                 let axis = self.one_axis(axis, rank, Some(0), span)?;
+                let index = self.index_if_chosen(index, span);
                 self.push(Op::ScatterAdd { axis }, &[x, index, u], span)
             }
             Builtin::Conv { transposed } => self.conv(b, transposed, args, span),
@@ -465,6 +467,7 @@ impl Elab<'_> {
             operands.push(self.tensor_of_type(x.value, self.float, x.span)?);
             self.shape_of(operands[operands.len() - 1])?;
         }
+        operands[0] = self.matrix_if_chosen(operands[0], span);
         let made = self.push(Op::Decompose(kind), &operands, span)?;
         let (Value::Tensor(all), Decomposition::Eigh) = (&made, kind) else { return Ok(made) };
         let shape = self.shape_of(*all)?;

@@ -151,9 +151,9 @@ pub fn pipelines(
 }
 
 /// What a train item may ask about its data, beside the columns.
-const DATA_FACTS: [&str; 2] = ["rows", "test_rows"];
+pub const DATA_FACTS: [&str; 2] = ["rows", "test_rows"];
 /// What it may ask about a column.
-const COLUMN_FACTS: [&str; 2] = ["classes", "shape"];
+pub const COLUMN_FACTS: [&str; 2] = ["classes", "shape"];
 
 impl Elab<'_> {
     /// `corpus.text`, `corpus.rows`: columns first.

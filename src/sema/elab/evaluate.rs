@@ -25,7 +25,7 @@ impl Elab<'_> {
             };
             return Err(self.fail(d.help("write `eval theta = …` in the rule that updates theta")));
         }
-        if self.choices > 0 {
+        if !self.choices.is_empty() {
             return Err(self.fail(
                 error("E0212", "'eval' cannot stand in a run-time 'if'")
                     .at(span, "whether it holds is not known at compile time")

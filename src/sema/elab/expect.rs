@@ -5,6 +5,7 @@ use super::{Elab, FrameKind, R};
 use crate::diag::{Diagnostic, error};
 use crate::ir::{Binary, Compare, DType, Graph, OutputKind, ReduceKind, Unary};
 use crate::sema::modules::Modules;
+use crate::sema::record::Shared;
 use crate::sema::value::{Tensor, Value};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{Expr, Test};
@@ -28,8 +29,10 @@ pub fn test_graph(
     sources: &SourceMap,
     test: &Test,
     float: DType,
+    record: Option<Shared>,
 ) -> Result<(Graph, Vec<Expectation>), Vec<Diagnostic>> {
     let mut elab = Elab::new(modules, sources, float);
+    elab.record = record;
     elab.inline_params = true;
     let frame = elab.new_frame(modules.main_id(), FrameKind::Eval, format!("test \"{}\"", test.name), String::new());
     elab.frames.push(frame);

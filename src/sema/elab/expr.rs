@@ -49,8 +49,12 @@ impl Elab<'_> {
             ExprKind::If(cond, then, otherwise) => self.if_value(cond, then, otherwise.as_ref(), expr.span),
             ExprKind::Scan(scan) => self.scan(scan, expr.span),
             ExprKind::Range(a, b) => {
-                let (a, b) = (self.static_int(a)?, self.static_int(b)?);
-                Ok(Value::Range(a, b))
+                let (from, to) = (self.static_int(a)?, self.static_int(b)?);
+                if to.checked_sub(from).is_none() {
+                    let title = format!("the range {from}..{to} has more numbers than can be counted");
+                    return Err(self.fail(error("E0211", title).at(expr.span, "here")));
+                }
+                Ok(Value::Range(from, to))
             }
         }
     }

@@ -121,6 +121,9 @@ impl Elab<'_> {
             }
         }
         result.extend(&shape[axis..]);
+        for (_, index) in &mut gathers {
+            *index = self.index_if_chosen(*index, span);
+        }
         let mut build = self.build(span);
         let sliced = build.slice(t.node, start, limit, stride);
         let mut node = build.reshape(sliced, &result);

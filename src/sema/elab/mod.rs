@@ -8,6 +8,7 @@
 pub mod apply;
 mod attention;
 mod builtin;
+mod choice;
 mod data;
 mod dims;
 mod einsum;
@@ -20,6 +21,7 @@ mod index;
 pub mod ops;
 mod optimizer;
 mod pass;
+pub mod probe;
 mod ranges;
 mod rule;
 mod sample;
@@ -45,7 +47,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use data::pipelines;
+pub use data::{COLUMN_FACTS, DATA_FACTS, pipelines};
 pub use expect::{Expectation, test_graph};
 pub use expr::mend_name;
 pub use settings::objective_name;
@@ -217,8 +219,8 @@ pub struct Elab<'a> {
     pub has_eval: bool,
     /// The train item's sample: its settings and its scores.
     pub sample: Option<(crate::sema::program::Sample, NodeId)>,
-    /// Run-time `if`s around the statement under way.
-    pub choices: usize,
+    /// The conditions of the run-time `if`s around the statement under way, the outermost first.
+    pub choices: Vec<NodeId>,
     /// `optc eval`: parameters take their starting values in the same graph.
     pub inline_params: bool,
     /// Of a training: the columns of its data, and those that its step names.
@@ -265,7 +267,7 @@ impl<'a> Elab<'a> {
             evaluation: vec![],
             has_eval: false,
             sample: None,
-            choices: 0,
+            choices: vec![],
             inline_params: false,
             columns: vec![],
             step_inputs: vec![],

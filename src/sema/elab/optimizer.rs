@@ -10,6 +10,7 @@ use super::rule::{Context, Objective};
 use super::train::{GroupSpec, Minimized};
 use super::{Elab, Failed, FlatGroup, Frame, FrameKind, R, StateOwner};
 use crate::diag::error;
+use crate::ir::origin::Part;
 use crate::ir::{InputKind, NodeId, Type};
 use crate::sema::program::Report;
 use crate::sema::value::{Instance, Layout, Tensor, Value};
@@ -328,7 +329,10 @@ impl Elab<'_> {
             self.rule.begin(index);
             self.update_shape = Some(shape);
             self.update_suffix = format!("/{path}");
+            let outside = self.graph.origin.clone();
+            self.graph.origin = outside.tensor_of(path);
             let new = self.run_rule(spec, Tensor::plain(node), Tensor::plain(*g), loss);
+            self.graph.origin = outside;
             self.update_shape = None;
             self.update_suffix.clear();
             self.frames.truncate(1);
@@ -459,8 +463,11 @@ impl Elab<'_> {
     }
 
     fn reported_value(&mut self, item: &Expr) -> R<NodeId> {
-        let value = self.expr(item)?;
-        let t = self.to_tensor(value, Some(self.float), item.span)?;
+        let outside = self.graph.origin.clone();
+        self.graph.origin = outside.part_of(Part::Report);
+        let made = self.expr(item).and_then(|value| self.to_tensor(value, Some(self.float), item.span));
+        self.graph.origin = outside;
+        let t = made?;
         self.shape_of(t)?;
         Ok(t.node)
     }

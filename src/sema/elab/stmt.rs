@@ -4,7 +4,7 @@ use super::apply::Argument;
 use super::ops::Operand;
 use super::{Elab, Failed, FrameKind, ParamSlot, R};
 use crate::diag::error;
-use crate::ir::{DType, InputKind, Type};
+use crate::ir::{DType, InputKind, Type, Unary};
 use crate::sema::modules::ModuleId;
 use crate::sema::program::Load;
 use crate::sema::value::{Layout, Tensor, Value};
@@ -230,9 +230,9 @@ impl Elab<'_> {
         }
         let before_scopes = self.frame().scopes.clone();
         let before: HashMap<String, Tensor> = self.current_states();
-        self.choices += 1;
+        self.choices.push(cond.node);
         let first = self.block(then);
-        self.choices -= 1;
+        self.choices.pop();
         if matches!(&first, Err(failed) if *failed != Failed::Reported) {
             return first;
         }
@@ -242,12 +242,16 @@ impl Elab<'_> {
             // A state that the branch declared has its stored value in the other one.
             slot.current = before.get(path).copied().unwrap_or(Tensor { node: slot.input, ..slot.current });
         }
-        self.choices += 1;
         let second = match otherwise {
-            Some(block) => self.block(block),
+            Some(block) => {
+                let other = self.build(c.span).unary(Unary::Not, cond.node);
+                self.choices.push(other);
+                let second = self.block(block);
+                self.choices.pop();
+                second
+            }
             None => Ok(Value::Unit),
         };
-        self.choices -= 1;
         let (first, second) = (first?, second?);
         let cond = Operand { value: Value::Tensor(cond), span: c.span };
         for (depth, scope) in first_scopes.iter().enumerate() {

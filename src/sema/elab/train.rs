@@ -5,6 +5,7 @@ use super::{Elab, R, StateInit, StateOwner};
 use crate::data::spec::{Pipeline, Schema};
 use crate::diag::{Diagnostic, error, suggest};
 use crate::ir::build::Builder;
+use crate::ir::origin::Part;
 use crate::ir::{DType, Graph, InputKind, NodeId, Op, OutputKind, Type};
 use crate::sema::modules::Modules;
 use crate::sema::program::{BufferInfo, GraphSource, Hyper, Program, Report, Role, Settings, View};
@@ -437,11 +438,14 @@ impl Elab<'_> {
         };
         let mut grads = grads.into_iter();
         let mut out = vec![];
+        let outside = self.graph.origin.clone();
+        self.graph.origin = outside.part_of(Part::Update);
         for spec in &step.groups {
             let own: Vec<NodeId> = grads.by_ref().take(spec.params.len()).collect();
             self.group_paths = spec.params.clone();
             out.push((spec.clone(), self.update_group(spec, &own, None, step.loss)?));
         }
+        self.graph.origin = outside;
         Ok(out)
     }
 

@@ -49,7 +49,7 @@ impl GraphSource for Fixed {
 }
 
 impl Elab<'_> {
-    fn update_of(&mut self, rule: &Expr, shapes: &[Vec<usize>]) -> R<Program> {
+    pub(super) fn update_of(&mut self, rule: &Expr, shapes: &[Vec<usize>]) -> R<Program> {
         let span = rule.span;
         let value = self.expr(rule)?;
         self.check_rule(&value, span)?;

@@ -13,6 +13,18 @@ pub struct Doc {
     kind: Kind,
     /// Contains a line break that is always there.
     broken: bool,
+    /// Ends in a comment behind code: what stands before it may be on one line.
+    trails: bool,
+}
+
+impl Doc {
+    const fn new(kind: Kind, broken: bool) -> Doc {
+        Doc { kind, broken, trails: false }
+    }
+
+    fn is_nil(&self) -> bool {
+        matches!(&self.kind, Kind::Concat(parts) if parts.iter().all(Doc::is_nil))
+    }
 }
 
 #[derive(Debug)]
@@ -40,7 +52,7 @@ enum Kind {
 }
 
 pub fn text(text: impl Into<String>) -> Doc {
-    Doc { kind: Kind::Text(text.into()), broken: false }
+    Doc::new(Kind::Text(text.into()), false)
 }
 
 pub fn nil() -> Doc {
@@ -48,36 +60,38 @@ pub fn nil() -> Doc {
 }
 
 pub fn line() -> Doc {
-    Doc { kind: Kind::Line, broken: false }
+    Doc::new(Kind::Line, false)
 }
 
 pub fn soft() -> Doc {
-    Doc { kind: Kind::Soft, broken: false }
+    Doc::new(Kind::Soft, false)
 }
 
 pub fn semicolon() -> Doc {
-    Doc { kind: Kind::Semicolon, broken: false }
+    Doc::new(Kind::Semicolon, false)
 }
 
 pub fn hard() -> Doc {
-    Doc { kind: Kind::Hard, broken: true }
+    Doc::new(Kind::Hard, true)
 }
 
 pub fn blank() -> Doc {
-    Doc { kind: Kind::Blank, broken: true }
+    Doc::new(Kind::Blank, true)
 }
 
 pub fn trailing(comment: impl Into<String>, column: usize) -> Doc {
-    Doc { kind: Kind::Trailing(comment.into(), column), broken: true }
+    Doc { trails: true, ..Doc::new(Kind::Trailing(comment.into(), column), false) }
 }
 
 pub fn concat(parts: Vec<Doc>) -> Doc {
-    let broken = parts.iter().any(|d| d.broken);
-    Doc { kind: Kind::Concat(parts), broken }
+    let last = parts.iter().rposition(|d| !d.is_nil()).unwrap_or(0);
+    let broken = parts.iter().enumerate().any(|(k, d)| d.broken || d.trails && k < last);
+    let trails = parts.get(last).is_some_and(|d| d.trails);
+    Doc { kind: Kind::Concat(parts), broken, trails }
 }
 
 pub fn indent(doc: Doc) -> Doc {
-    Doc { broken: doc.broken, kind: Kind::Indent(Box::new(doc)) }
+    Doc { broken: doc.broken, trails: doc.trails, kind: Kind::Indent(Box::new(doc)) }
 }
 
 pub fn group(doc: Doc) -> Doc {
@@ -86,16 +100,16 @@ pub fn group(doc: Doc) -> Doc {
 
 /// A group that breaks, whether it fits or not, if `broken`.
 pub fn group_broken(doc: Doc, broken: bool) -> Doc {
-    Doc { broken: doc.broken || broken, kind: Kind::Group(Box::new(doc)) }
+    Doc { broken: doc.broken || broken, trails: doc.trails, kind: Kind::Group(Box::new(doc)) }
 }
 
 /// Between parts of which as many stand on a line as fit.
 pub fn fill_line() -> Doc {
-    Doc { kind: Kind::FillLine, broken: false }
+    Doc::new(Kind::FillLine, false)
 }
 
 pub fn assigned(doc: Doc) -> Doc {
-    Doc { broken: doc.broken, kind: Kind::Assigned(Box::new(doc)) }
+    Doc { broken: doc.broken, trails: doc.trails, kind: Kind::Assigned(Box::new(doc)) }
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -35,10 +35,10 @@ pub fn format(sources: &SourceMap, file: FileId) -> Result<String, Vec<Diagnosti
         return Err(vec![damaged(file, "the result means something else")]);
     }
     let (old, new) = (tokens::tokens(text), tokens::tokens(&made));
-    if !same_words(&old, &new) {
+    if !words(&old).eq(words(&new)) {
         return Err(vec![damaged(file, "the result has other words")]);
     }
-    if comments(&old) != comments(&new) {
+    if !comments(&old).eq(comments(&new)) {
         return Err(vec![damaged(file, "a comment was lost")]);
     }
     Ok(made)
@@ -61,17 +61,14 @@ fn layout_text(text: &str, file: FileId) -> Option<String> {
     Some(if made.trim().is_empty() { String::new() } else { made })
 }
 
-/// The same words in the same order; a `;` may have become a line end.
-fn same_words(old: &[tokens::Tok], new: &[tokens::Tok]) -> bool {
-    let words = |list: &[tokens::Tok]| -> Vec<String> {
-        list.iter().filter(|t| t.kind != TokenKind::Semicolon).map(|t| t.text.to_string()).collect()
-    };
-    words(old) == words(new)
+/// The words in order; a `;` may have become a line end.
+fn words<'t>(list: &'t [tokens::Tok]) -> impl Iterator<Item = &'t str> {
+    list.iter().filter(|t| t.kind != TokenKind::Semicolon).map(|t| t.text)
 }
 
 /// The comments in order.
-fn comments(list: &[tokens::Tok]) -> Vec<String> {
-    list.iter().flat_map(|t| t.before.iter().chain(&t.after)).map(|c| c.text.clone()).collect()
+fn comments<'t>(list: &'t [tokens::Tok]) -> impl Iterator<Item = &'t str> {
+    list.iter().flat_map(|t| t.before.iter().chain(&t.after)).map(|c| c.text.as_str())
 }
 
 #[cfg(test)]

@@ -74,7 +74,17 @@ fn shaken(text: &str, dice: &mut impl FnMut(usize) -> usize) -> String {
     for token in tokens::tokens(text) {
         let blanks = " ".repeat(dice(4));
         if token.newline {
+            // Also where the line before ended in a comment.
+            if dice(20) == 0 && !out.ends_with('\n') {
+                out += &format!(
+                    "{blanks}{}",
+                    if out.rsplit('\n').next().is_some_and(|l| l.contains("//")) { "" } else { "// at the end" }
+                );
+            }
             out.push_str(&"\n".repeat(1 + dice(3)));
+            if dice(12) == 0 {
+                out += &format!("{blanks}// alone\n");
+            }
             for comment in &token.before {
                 out += &format!("{blanks}{}{}", comment.text, "\n".repeat(1 + dice(3)));
             }
@@ -136,4 +146,82 @@ fn texts_with_mistakes_are_left_alone() {
     assert_eq!(attempt("fn f(x) = x +* 2").unwrap_err()[0].code, "E0101");
     assert_eq!(formatted(""), "");
     assert_eq!(formatted("\n\n// only this\n\n"), "// only this\n");
+}
+
+#[test]
+fn line_ends_marks_and_tabs_are_of_one_kind() {
+    assert_eq!(formatted("\u{feff}// head\r\nfn f(x) =\r\n\tx +\t1   \r\n"), "// head\nfn f(x) =\n  x + 1\n");
+    assert_eq!(formatted("fn θ̂(m̂)=m̂^2 // größer 😀"), "fn θ̂(m̂) = m̂^2  // größer 😀\n");
+}
+
+/// Comments stay, and what stands before one does not break for it.
+#[test]
+fn comments_are_kept_in_every_position() {
+    let text = "\
+fn f(x // the input
+) = if x > 0 // positive
+  then x // itself
+  // else
+  else [ // a list
+    1, // one
+    // two
+    2 // last
+    // end
+  ] // behind
+layer L(x) { // open
+  // first
+  let y = x + // plus
+    1
+  let z = x
+    // before a pipe
+    |> relu // stage
+  // last
+} // close
+// end of file
+";
+    let made = formatted(text);
+    let expected = "\
+fn f(
+  x  // the input
+) =
+  if x > 0  // positive
+    then x  // itself
+  // else
+  else [  // a list
+    1,  // one
+    // two
+    2  // last
+    // end
+  ]  // behind
+layer L(x) {  // open
+  // first
+  let y = x +  // plus
+    1
+  let z = x
+    // before a pipe
+    |> relu  // stage
+  // last
+}  // close
+// end of file
+";
+    assert_eq!(made, expected);
+    // Columns that the writer chose.
+    let table = "fn f(x) {\n  let a = 1       // one\n  let bcd = 22    // two\n  a + bcd\n}\n";
+    assert_eq!(formatted(table), table);
+}
+
+/// A long file, long lines and deep nesting take time in proportion to their length.
+#[test]
+fn size_is_no_trouble() {
+    let sum = vec!["a_name * 2.5"; 3000].join(" + ");
+    let nested = format!("{}x{}", "f(".repeat(60), ")".repeat(60));
+    let chain = vec!["if x > 1 then 2 else "; 200].concat();
+    let pipe = vec!["relu"; 2000].join(" |> ");
+    let list = vec!["0.25"; 5000].join(", ");
+    let clock = std::time::Instant::now();
+    for body in [sum, nested, format!("{chain}3"), pipe, format!("[{list}]")] {
+        obeys_the_laws("large", &format!("fn f(x) = {body}\n"));
+    }
+    obeys_the_laws("long", &"fn f(x) {\n  let y = x + 1 // c\n  y\n}\n".repeat(3000));
+    assert!(clock.elapsed().as_secs() < 60, "{:?}", clock.elapsed());
 }

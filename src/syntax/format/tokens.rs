@@ -8,7 +8,7 @@ pub struct Comment {
     pub text: String,
     /// An empty line stands before it.
     pub blank_before: bool,
-    /// Where it began in its line, in characters from 0.
+    /// Where it began in its line, in characters from 0, if it was put there: behind more than two blanks.
     pub column: usize,
 }
 
@@ -98,7 +98,9 @@ fn gap(text: &str, start: usize) -> Gap {
             if gap.comments.is_empty() {
                 gap.trailing = !gap.newline;
             }
-            let column = text[begin..gap.end].chars().count();
+            let line_before = &text[begin..gap.end];
+            let aligned = line_before.ends_with("   ") || line_before.ends_with('\t');
+            let column = if aligned { line_before.chars().count() } else { 0 };
             gap.comments.push(Comment { text: line.trim_end().to_string(), blank_before: ends > 1, column });
             gap.end += line.len();
             ends = 0;

@@ -67,7 +67,7 @@ impl Conv {
         let grid = Grid::new(window, groups, image, result);
         let windows = grid.batch * grid.window_count();
         let depth = grid.window_elements() * (grid.channels / groups);
-        let shared = windows * depth * grid.outputs / groups.max(1) >= SHARED;
+        let shared = windows.saturating_mul(depth).saturating_mul(grid.outputs) >= SHARED;
         let (mut blocks, mut block) = (1, grid.outputs);
         let most_rows = (TILE / depth.max(1)).clamp(16, MOST_ROWS);
         let (tasks, step) = match part {

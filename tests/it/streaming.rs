@@ -1,0 +1,170 @@
+//! Training on data that stays in its files: the same weights as from memory, in any order of rows, after any loss.
+
+use optc::diag::render::render;
+use optc::driver::{self, EngineKind, Experiment, Job, Request, Session};
+use optc::train::{Failure, Silent, Summary, TrainOptions, train};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+const PROGRAM: &str = r#"
+use layers.{Dense, flatten}
+use losses.cross_entropy
+use metrics.accuracy
+use optimizers.Adam
+
+data pictures = SOURCE
+
+train small() on pictures {
+  batch = 32; epochs = 4; seed = 5
+  let net = Dense(3)
+  step(x, label) {
+    let logits = net(flatten(x))
+    minimize cross_entropy(logits, label) with Adam(1e-2)
+    report accuracy(logits, label)
+  }
+}
+"#;
+
+const ROWS: usize = 500;
+
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(test: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("optc-it-streaming-{}-{test}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        Folder(path)
+    }
+
+    /// Pictures of three classes as a npy file and an idx file.
+    fn with_pictures(test: &str) -> Folder {
+        let folder = Folder::new(test);
+        let pixel = |row: usize, at: usize| ((row * 31 + at * 17 + (row % 3) * at * 40) % 256) as u8;
+        let pixels: Vec<u8> = (0..ROWS * 12).map(|i| pixel(i / 12, i % 12)).collect();
+        let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({ROWS}, 3, 4), }}\n");
+        let mut npy = b"\x93NUMPY\x01\x00".to_vec();
+        npy.extend((header.len() as u16).to_le_bytes());
+        npy.extend(header.as_bytes());
+        npy.extend(&pixels);
+        std::fs::write(folder.0.join("x.npy"), npy).expect("a file");
+        let mut labels = vec![0, 0, 8, 1];
+        labels.extend((ROWS as u32).to_be_bytes());
+        labels.extend((0..ROWS).map(|row| (row % 3) as u8));
+        std::fs::write(folder.0.join("label"), labels).expect("a file");
+        let mut idx = vec![0, 0, 8, 3];
+        [ROWS, 3, 4].iter().for_each(|d| idx.extend((*d as u32).to_be_bytes()));
+        idx.extend(&pixels);
+        std::fs::write(folder.0.join("x"), idx).expect("a file");
+        folder
+    }
+
+    pub fn job(&self, text: &str) -> Job {
+        let mut session = Session::new();
+        let file = session.sources.add("test.opt", text);
+        session.show(file);
+        let request = Request { data_dir: Some(self.0.clone()), ..Request::default() };
+        match session.experiment(&request) {
+            Ok(Experiment::Train(job)) => *job,
+            Ok(_) => panic!("one training"),
+            Err(problems) => panic!("{}", render(&session.sources, &problems, false)),
+        }
+    }
+
+    pub fn options(&self, out: &str) -> TrainOptions {
+        TrainOptions { threads: 2, out: Some(self.0.join(out)), ..TrainOptions::default() }
+    }
+
+    fn weights(&self, out: &str) -> Vec<u8> {
+        std::fs::read(self.0.join(out).join("checkpoints/final.safetensors")).expect("a checkpoint")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn run(job: &Job, options: &TrainOptions) -> Result<Summary, Failure> {
+    let engine = driver::engine(EngineKind::Jit, options.threads.max(1));
+    train(&job.program, engine.as_ref(), job.dataset.as_ref(), options, &mut Silent)
+}
+
+fn program(stream: bool, steps: &str) -> String {
+    PROGRAM.replace("SOURCE", &format!("idx(x = \"x\", label = \"label\", stream = {stream}) {steps}"))
+}
+
+#[test]
+fn a_streamed_training_ends_with_the_same_bits() {
+    let folder = Folder::with_pictures("same");
+    let steps = "|> split(test = 0.2, stratify = label) |> standardize(x)";
+    for (index, order) in ["", "|> shuffle(buffer = 100)"].iter().enumerate() {
+        let mut seen = vec![];
+        for stream in [false, true] {
+            for threads in [1, 2] {
+                let out = format!("{index}-{stream}-{threads}");
+                let job = folder.job(&program(stream, &format!("{steps} {order}")));
+                let summary = run(&job, &TrainOptions { threads, ..folder.options(&out) }).expect("it trains");
+                seen.push((folder.weights(&out), summary.test));
+            }
+        }
+        assert!(seen.iter().all(|s| *s == seen[0]), "{order}");
+    }
+    assert_ne!(folder.weights("0-true-1"), folder.weights("1-true-1"), "a buffer makes another order");
+}
+
+#[test]
+fn a_run_with_a_buffer_resumes_in_the_middle_of_an_epoch() {
+    let folder = Folder::with_pictures("resume");
+    let job = folder.job(&program(true, "|> shuffle(buffer = 90)"));
+    run(&job, &folder.options("whole")).expect("it trains");
+    for step in [1, 7, 16, 33] {
+        let out = format!("cut-{step}");
+        run(&job, &TrainOptions { steps: Some(step), ..folder.options(&out) }).expect("it trains");
+        std::fs::rename(last(&folder, &out, "final"), last(&folder, &out, "last")).expect("a checkpoint");
+        run(&job, &TrainOptions { resume: true, ..folder.options(&out) }).expect("it goes on");
+        assert!(folder.weights("whole") == folder.weights(&out), "after step {step}");
+    }
+    let other = folder.job(&program(true, "|> shuffle(buffer = 91)"));
+    let refused = run(&other, &TrainOptions { resume: true, ..folder.options("whole") }).expect_err("another order");
+    assert_eq!(refused.diagnostics()[0].code, "E0501");
+}
+
+fn last(folder: &Folder, out: &str, name: &str) -> PathBuf {
+    folder.0.join(out).join(format!("checkpoints/{name}.safetensors"))
+}
+
+fn cut(path: &Path, bytes: u64) {
+    OpenOptions::new().write(true).open(path).expect("a file").set_len(bytes).expect("it is cut");
+}
+
+/// A file that becomes shorter under a run: the run stops with what it reached, and goes on once the file is back.
+#[test]
+fn a_lost_file_stops_the_run_and_loses_nothing() {
+    let folder = Folder::with_pictures("lost");
+    let file = folder.0.join("x");
+    let whole = std::fs::read(&file).expect("a file");
+    // In the order of the file, so that the last rows come last; and with test rows behind them.
+    for (name, steps, length, step) in [
+        ("train", "|> shuffle(buffer = 64)", 3000, None),
+        ("ordered", "", 3000, Some(7)),
+        ("test", "|> split(last = 100)", 5000, Some(13)),
+    ] {
+        let text = program(true, steps).replace("seed = 5", "seed = 5; shuffle = SHUFFLE");
+        let text = text.replace("SHUFFLE", if step == Some(7) { "false" } else { "true" });
+        let job = folder.job(&text);
+        run(&job, &folder.options(&format!("{name}-whole"))).expect("it trains");
+        cut(&file, length);
+        let failure = run(&job, &folder.options(name)).expect_err("rows are gone");
+        let lost = &failure.diagnostics()[0];
+        assert_eq!((lost.code, failure.exit_status()), ("E0411", 3), "{name}: {lost:?}");
+        assert!(lost.help.as_ref().is_some_and(|help| help.contains("--resume")), "{name}: {lost:?}");
+        if let Some(step) = step {
+            assert!(lost.notes.iter().any(|note| note.contains(&format!("after step {step} of"))), "{name}: {lost:?}");
+        }
+        std::fs::write(&file, &whole).expect("the file is back");
+        run(&job, &TrainOptions { resume: true, ..folder.options(name) }).expect("it goes on");
+        assert!(folder.weights(name) == folder.weights(&format!("{name}-whole")), "{name}");
+    }
+}
