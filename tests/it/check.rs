@@ -108,3 +108,24 @@ fn the_page_of_mistakes_is_right() {
     }
     assert_eq!(std::fs::read_to_string(&kept).unwrap_or_default(), page, "OPTC_UPDATE_DOCS=1 writes it anew");
 }
+
+/// Pages whose examples need files that are not there, or show themselves only when they run.
+const NOT_SEEN_BY_CHECK: &[&str] = &["E0402", "E0404", "E0410", "E0601", "E0603", "E0606", "E0607"];
+
+/// The page of each code: its wrong program has the mistake, the right one has none.
+#[test]
+fn pages_of_codes_show_what_they_are_about() {
+    let mut wrong = String::new();
+    for entry in optc::diag::codes::CODES.iter().filter(|e| !NOT_SEEN_BY_CHECK.contains(&e.code)) {
+        let blocks = entry.explanation.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+        for (kind, program) in blocks.filter(|(kind, _)| kind.starts_with("opt")) {
+            let (session, found) = check(Path::new("page.opt"), program);
+            let shows = found.iter().any(|d| d.code == entry.code);
+            let fine = !shows && !found.iter().any(|d| d.is_error());
+            if (kind == "opt,wrong" && !shows) || (kind == "opt" && !fine) {
+                wrong += &format!("{} {kind}\n{program}\n{}\n", entry.code, render(&session.sources, &found, false));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}

@@ -1,4 +1,4 @@
-//! Names that are given a value and never used, and branches that are never taken.
+//! Names that are given a value and never used.
 //!
 //! A name counts as used when any expression of its definition reads it; a name that begins with `_` is meant to be unused.
 
@@ -97,20 +97,6 @@ impl<'a> Text<'a> {
         }
         self.diags
     }
-
-    fn branches(&mut self, cond: &'a Expr, then: &'a Block, otherwise: Option<&'a Block>) {
-        if let ExprKind::Bool(taken) = cond.kind {
-            let never = if taken { otherwise } else { Some(then) };
-            let d = warning("W0708", format!("this condition is always {taken}")).at(cond.span, "decided here");
-            self.diags.push(match never {
-                Some(block) => d.at(block.span, "never taken"),
-                None => d,
-            });
-        }
-        self.expr(cond);
-        self.block(then);
-        otherwise.iter().for_each(|b| self.block(b));
-    }
 }
 
 impl<'a> Visitor<'a> for Text<'a> {
@@ -147,7 +133,6 @@ impl<'a> Visitor<'a> for Text<'a> {
                 self.read.insert(&target.name);
                 self.expr(value);
             }
-            StmtKind::If { cond, then, otherwise } => self.branches(cond, then, otherwise.as_ref()),
             _ => walk_stmt(self, stmt),
         }
     }
@@ -157,7 +142,6 @@ impl<'a> Visitor<'a> for Text<'a> {
             ExprKind::Name(name) => {
                 self.read.insert(name);
             }
-            ExprKind::If(cond, then, otherwise) => self.branches(cond, then, otherwise.as_ref()),
             _ => walk_expr(self, expr),
         }
     }
