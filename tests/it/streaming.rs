@@ -75,8 +75,11 @@ impl Folder {
         TrainOptions { threads: 2, out: Some(self.0.join(out)), ..TrainOptions::default() }
     }
 
+    /// All tensors of the end, without what the header says about the run.
     fn weights(&self, out: &str) -> Vec<u8> {
-        std::fs::read(self.0.join(out).join("checkpoints/final.safetensors")).expect("a checkpoint")
+        let bytes = std::fs::read(self.0.join(out).join("checkpoints/final.safetensors")).expect("a checkpoint");
+        let header = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+        bytes[8 + header..].to_vec()
     }
 }
 
