@@ -216,8 +216,7 @@ fn streamed_data_does_not_go_into_memory() {
     labels.splice(..1, [&b"\x93NUMPY\x01\x00"[..], &((labels.len() - 1) as u16).to_le_bytes()].concat());
     labels.extend((0..rows).map(|row| (row % 3) as u8));
     std::fs::write(folder.0.join("label.npy"), labels).expect("a file");
-    let source =
-        |stream| text(&format!("npy(x = \"x.npy\", label = \"label.npy\", stream = {stream})"));
+    let source = |stream| text(&format!("npy(x = \"x.npy\", label = \"label.npy\", stream = {stream})"));
     let [memory, disk] = [false, true].map(|stream| peak(&folder, &source(stream)));
     assert!(disk + 64 * MB < memory, "{} and {} MB", memory / MB, disk / MB);
 
