@@ -478,7 +478,11 @@ impl Elab<'_> {
                     }
                     let t = self.step_counter(param.name.span);
                     let arg = Argument { name: None, value: Value::Tensor(t), span: param.name.span };
-                    self.apply_callee(schedule.clone(), vec![arg], param.name.span)?
+                    let now = self.apply_callee(schedule.clone(), vec![arg], param.name.span)?;
+                    if let (Value::Tensor(value), false) = (&now, self.evaluating) {
+                        self.schedules.insert(format!("{path}.{name}"), value.node);
+                    }
+                    now
                 }
                 other => other.clone(),
             };

@@ -197,6 +197,8 @@ pub struct Elab<'a> {
     pub states: IndexMap<String, StateSlot>,
     /// Values of run-time hyper-parameters, by input name.
     pub hypers: IndexMap<String, (f64, NodeId)>,
+    /// What hyper-parameters are in the step, where they are schedules: by name (`adamw.lr`).
+    pub schedules: IndexMap<String, NodeId>,
     pub loads: Vec<super::program::Load>,
     pub layers: Vec<super::program::LayerRow>,
     pub reports: Vec<(super::program::Report, NodeId)>,
@@ -254,6 +256,7 @@ impl<'a> Elab<'a> {
             params: IndexMap::new(),
             states: IndexMap::new(),
             hypers: IndexMap::new(),
+            schedules: IndexMap::new(),
             loads: vec![],
             layers: vec![],
             reports: vec![],

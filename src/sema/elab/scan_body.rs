@@ -106,6 +106,7 @@ impl Elab<'_> {
             to(&mut slot.start.node);
         }
         self.hypers.values_mut().for_each(|(_, node)| to(node));
+        self.schedules.values_mut().for_each(to);
         self.named_inputs.values_mut().for_each(to);
         self.rule.inputs.values_mut().for_each(to);
         for frame in &mut self.frames {
