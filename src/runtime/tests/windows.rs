@@ -40,13 +40,16 @@ fn cases() -> [Case; 9] {
     ]
 }
 
+/// Elements of the image, size of the window, stride, low, high and dilation.
+type Axis = (usize, usize, usize, usize, usize, usize);
+
 /// Anything that fits: windows beyond the image, steps over elements, no images at all.
 fn any_case() -> impl Strategy<Value = Case> {
     let axis = (0usize..8, 1usize..5, 1usize..5, 0usize..5, 0usize..5, 1usize..4);
     let channels = (1usize..4, 1usize..6, 1usize..5);
     (0usize..4, prop::collection::vec(axis, 1..=3), channels).prop_filter_map("a window that fits", |made| {
         let (batch, axes, (groups, inner, outer)) = made;
-        let each = |f: fn(&(usize, usize, usize, usize, usize, usize)) -> usize| axes.iter().map(f).collect::<Vec<_>>();
+        let each = |f: fn(&Axis) -> usize| axes.iter().map(f).collect::<Vec<_>>();
         let image = [&[batch], &each(|a| a.0)[..], &[groups * inner]].concat();
         let (size, stride) = (each(|a| a.1), each(|a| a.2));
         let window = Window { size, stride, low: each(|a| a.3), high: each(|a| a.4), dilation: each(|a| a.5) };
