@@ -104,14 +104,15 @@ fn meant(name: &str) -> String {
 /// The candidate that [`suggest`] names.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let all: Vec<&str> = candidates.into_iter().collect();
-    let best = all.iter().map(|c| (distance(name, c), *c)).min()?;
+    // Of equally near ones, one that begins in the same way.
+    let best = all.iter().map(|c| (distance(name, c), c.chars().next() != name.chars().next(), *c)).min()?;
     // One letter resembles any other: only its case may be wrong.
     let limit = match name.chars().count() {
         1 => 0,
         n => (n / 3).max(1),
     };
     let begins = |a: &str, b: &str| b.chars().count() > 3 && a.to_lowercase().starts_with(&b.to_lowercase());
-    let near = (best.0 <= limit).then_some(best.1);
+    let near = (best.0 <= limit).then_some(best.2);
     near.or_else(|| all.into_iter().filter(|c| begins(name, c)).max_by_key(|c| c.len()))
 }
 

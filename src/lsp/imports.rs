@@ -15,7 +15,9 @@ pub fn under_way(before: &str) -> Option<&str> {
     let from = if before.starts_with("use ") { Some(0) } else { None };
     let from = before.rfind("\nuse ").map(|at| at + 1).or(from)?;
     let rest = &before[from + "use ".len()..];
-    let open = rest.contains('{') && !rest.contains('}');
+    // The braces of a definition further on are no list of names.
+    let list = rest.lines().next().is_some_and(|line| line.contains('{'));
+    let open = list && !rest.contains('}');
     (open || !rest.contains('\n')).then_some(rest)
 }
 

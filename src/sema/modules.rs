@@ -224,7 +224,8 @@ impl Loader<'_> {
             Err(reason) => {
                 self.diags.push(
                     error("E0401", format!("cannot read '{}'", name.name))
-                        .at(name.span, reason)
+                        // Not the system's number of it.
+                        .at(name.span, reason.split(" (os error").next().unwrap_or_default())
                         .help("the path is relative to the folder of the file that uses it"),
                 );
                 None

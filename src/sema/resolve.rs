@@ -9,8 +9,9 @@ use super::modules::{Global, ModuleId, Modules};
 use crate::diag::{Diagnostic, error};
 use crate::source::Span;
 use crate::syntax::ast::{
-    Arg, Block, Def, DimExpr, Expr, ExprKind, Ident, IndexItem, ItemKind, Param, Stmt, StmtKind, Train, TypeExpr,
+    Arg, Block, Def, DimExpr, Expr, ExprKind, Ident, ItemKind, Param, Stmt, StmtKind, Train, TypeExpr,
 };
+use crate::syntax::visit::{Visitor, walk_expr, walk_stmt};
 use std::collections::HashSet;
 
 /// Names that mean something everywhere.
@@ -83,7 +84,7 @@ impl Walk<'_> {
         }
         self.block(&def.body);
         if let Some(result) = &def.result {
-            self.type_dims(result);
+            self.ty(result);
         }
     }
 
@@ -125,85 +126,15 @@ impl Walk<'_> {
         }
     }
 
-    fn type_dims(&mut self, ty: &TypeExpr) {
-        for dim in ty.dims.iter().flatten() {
-            if let DimExpr::Size(e) = dim {
-                self.expr(e);
-            }
-        }
-    }
-
-    fn block(&mut self, block: &Block) {
-        self.scopes.push(HashSet::new());
-        self.stmts(&block.stmts);
-        self.scopes.pop();
-    }
-
     fn stmts(&mut self, stmts: &[Stmt]) {
-        for stmt in stmts {
-            self.stmt(stmt);
-        }
+        stmts.iter().for_each(|stmt| self.stmt(stmt));
     }
 
-    fn stmt(&mut self, stmt: &Stmt) {
-        match &stmt.kind {
-            StmtKind::Let { names, ty, value } => {
-                self.expr(value);
-                if let Some(ty) = ty {
-                    self.dimension_names(ty);
-                }
-                names.iter().for_each(|n| self.define(&n.name));
-            }
-            StmtKind::Param(decl) | StmtKind::State(decl) => {
-                if let Some(ty) = &decl.ty {
-                    self.type_dims(ty);
-                }
-                if let Some(value) = &decl.value {
-                    self.expr(value);
-                }
-                self.define(&decl.name.name);
-            }
-            StmtKind::Update { target, value } => {
-                self.target(target);
-                self.expr(value);
-            }
-            StmtKind::Eval { target, value } => {
-                self.name(&target.name, target.span);
-                self.expr(value);
-            }
-            StmtKind::Expr(e) => self.expr(e),
-            StmtKind::If { cond, then, otherwise } => {
-                self.expr(cond);
-                // Declarations of a branch that is chosen at compile time belong to the enclosing block.
-                self.stmts(&then.stmts);
-                if let Some(otherwise) = otherwise {
-                    self.stmts(&otherwise.stmts);
-                }
-            }
-            StmtKind::For { var, range, body } => {
-                self.expr(range);
-                self.scopes.push(HashSet::new());
-                self.define(&var.name);
-                self.stmts(&body.stmts);
-                self.scopes.pop();
-            }
-            StmtKind::Minimize(m) => {
-                self.expr(&m.loss);
-                for group in &m.groups {
-                    let rest = matches!(&group.over, Some(Expr { kind: ExprKind::Name(n), .. }) if n == "rest");
-                    if let (Some(over), false) = (&group.over, rest) {
-                        self.expr(over);
-                    }
-                    // The words of a filter are those of the model's parameters: elaboration knows them.
-                    self.expr(&group.optimizer);
-                }
-            }
-            StmtKind::Report(items) | StmtKind::Observe(items) => items.iter().for_each(|e| self.expr(e)),
-            StmtKind::Expect { value, near, within } => {
-                self.expr(value);
-                near.iter().chain(within).for_each(|e| self.expr(e));
-            }
-        }
+    /// Statements that see these names, too.
+    fn scope<'n>(&mut self, names: impl Iterator<Item = &'n Ident>, stmts: &[Stmt]) {
+        self.scopes.push(names.map(|n| n.name.clone()).collect());
+        self.stmts(stmts);
+        self.scopes.pop();
     }
 
     /// What is updated was declared before.
@@ -221,47 +152,6 @@ impl Walk<'_> {
         self.diags.push(d);
         // One message about it is enough.
         self.define(name);
-    }
-
-    fn expr(&mut self, expr: &Expr) {
-        match &expr.kind {
-            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_) | ExprKind::Bool(_) => {}
-            ExprKind::Name(name) => self.name(name, expr.span),
-            ExprKind::List(items) | ExprKind::Tuple(items) => items.iter().for_each(|e| self.expr(e)),
-            ExprKind::Unary(_, x) => self.expr(x),
-            ExprKind::Binary(_, a, b) | ExprKind::Pipe(a, b) | ExprKind::Range(a, b) => {
-                self.expr(a);
-                self.expr(b);
-            }
-            ExprKind::Call(callee, args) => self.call(callee, args),
-            ExprKind::Index(base, items) => {
-                self.expr(base);
-                for item in items {
-                    match item {
-                        IndexItem::At(e) => self.expr(e),
-                        IndexItem::Slice { start, end, step, .. } => {
-                            start.iter().chain(end).chain(step).for_each(|e| self.expr(e));
-                        }
-                        IndexItem::Rest(_) | IndexItem::New(_) => {}
-                    }
-                }
-            }
-            ExprKind::Field(base, _) => self.expr(base),
-            ExprKind::Scan(scan) => {
-                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
-                self.scopes.push(HashSet::new());
-                scan.items.iter().for_each(|(name, _)| self.define(&name.name));
-                self.stmts(&scan.body.stmts);
-                self.scopes.pop();
-            }
-            ExprKind::If(cond, then, otherwise) => {
-                self.expr(cond);
-                self.block(then);
-                if let Some(otherwise) = otherwise {
-                    self.block(otherwise);
-                }
-            }
-        }
     }
 
     fn call(&mut self, callee: &Expr, args: &[Arg]) {
@@ -334,6 +224,68 @@ impl Walk<'_> {
         });
         // One message about a name is enough.
         self.scopes.first_mut().expect("a scope is open").insert(name.to_string());
+    }
+}
+
+impl Visitor<'_> for Walk<'_> {
+    fn block(&mut self, block: &Block) {
+        self.scope(std::iter::empty(), &block.stmts);
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) {
+        match &stmt.kind {
+            StmtKind::Let { names, ty, value } => {
+                self.expr(value);
+                ty.iter().for_each(|ty| self.dimension_names(ty));
+                names.iter().for_each(|n| self.define(&n.name));
+            }
+            StmtKind::Param(decl) | StmtKind::State(decl) => {
+                walk_stmt(self, stmt);
+                self.define(&decl.name.name);
+            }
+            StmtKind::Update { target, value } => {
+                self.target(target);
+                self.expr(value);
+            }
+            StmtKind::Eval { target, value } => {
+                self.name(&target.name, target.span);
+                self.expr(value);
+            }
+            StmtKind::If { cond, then, otherwise } => {
+                self.expr(cond);
+                // Declarations of a branch that is chosen at compile time belong to the enclosing block.
+                self.stmts(&then.stmts);
+                otherwise.iter().for_each(|block| self.stmts(&block.stmts));
+            }
+            StmtKind::For { var, range, body } => {
+                self.expr(range);
+                self.scope(std::iter::once(var), &body.stmts);
+            }
+            StmtKind::Minimize(m) => {
+                self.expr(&m.loss);
+                for group in &m.groups {
+                    let rest = matches!(&group.over, Some(Expr { kind: ExprKind::Name(n), .. }) if n == "rest");
+                    if let (Some(over), false) = (&group.over, rest) {
+                        self.expr(over);
+                    }
+                    // The words of a filter are those of the model's parameters: elaboration knows them.
+                    self.expr(&group.optimizer);
+                }
+            }
+            _ => walk_stmt(self, stmt),
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match &expr.kind {
+            ExprKind::Name(name) => self.name(name, expr.span),
+            ExprKind::Call(callee, args) => self.call(callee, args),
+            ExprKind::Scan(scan) => {
+                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
+                self.scope(scan.items.iter().map(|(name, _)| name), &scan.body.stmts);
+            }
+            _ => walk_expr(self, expr),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod lex;
 pub mod parse;
 pub mod print;
 mod slips;
+pub mod visit;
 pub mod walk;
 
 pub use errors::is_reserved;

@@ -121,6 +121,7 @@ fn links_lead_somewhere() {
         "docs/experiments.md",
         "docs/editor.md",
         "docs/formatting.md",
+        "docs/mistakes.md",
     ] {
         let text = std::fs::read_to_string(root().join(page)).expect("UTF-8 text");
         let folder = root().join(page).parent().expect("a folder").to_path_buf();

@@ -286,6 +286,16 @@ fn mistakes_are_shown_as_they_are_typed() {
     let uri = editor.uri.clone();
     let offered = editor.ask("textDocument/codeAction", params);
     assert_eq!(offered[0]["edit"]["changes"][uri][0]["newText"], "AdamW", "{offered}");
+    // A mend that is not a name: the `use` that is missing.
+    editor.change(&NET.replace("AdamW(lr)", "Lion(lr)"));
+    assert_eq!(editor.diagnostics()[0]["code"], "E0201");
+    let mut params = editor.document();
+    params["range"] = json!({ "start": editor.place("Lion", 0), "end": editor.place("Lion", 0) });
+    params["context"] = json!({ "diagnostics": [] });
+    let uri = editor.uri.clone();
+    let offered = editor.ask("textDocument/codeAction", params);
+    assert_eq!(offered[0]["title"], "insert 'use optimizers.Lion'");
+    assert_eq!(offered[0]["edit"]["changes"][uri][0]["newText"], "use optimizers.Lion\n", "{offered}");
     // Behind a character of two units.
     editor.change(&NET.replace("units\n", "units\n  let 𝑥 = yy\n"));
     let found = editor.diagnostics();

@@ -329,21 +329,27 @@ fn rounds_and_the_arena_agree() {
 #[test]
 fn groups_have_a_table_and_schedules() {
     let text = "use layers.{Dense, LayerNorm}
-        use optimizers.{Muon, AdamW}
+        use optimizers.{Lion, Muon, AdamW}
         use schedules.cosine
         data given = synthetic.linear(rows = 4)
         train run on given {
           batch = all
           let body = Dense(8)
           let scale = LayerNorm()
+          let valve = Valve()
           let head = Dense(1)
           step(x, y) {
-            let p = (x |> body |> scale |> head)[.., 0]
+            let p = (x |> body |> scale |> valve |> head)[.., 0]
             minimize mean((p - y)^2)
               over body where role == weight with Muon(),
               over scale where role == norm with AdamW(1e-3, beta1 = cosine(0.9, total = 10), weight_decay = cosine(0.1, total = 10)),
+              over valve where role == gate with Lion(1e-4),
               rest with AdamW(cosine(1e-2, total = 10))
           }
+        }
+        layer Valve()(x: float[N, D]) -> float[N, D] {
+          param open: float[D] role gate = ones
+          x * open
         }";
     let column = |name: &str, shape: &[usize]| Column {
         name: name.into(),
@@ -356,6 +362,7 @@ fn groups_have_a_table_and_schedules() {
     let rule = |path: &str| rows.iter().find(|r| r[0] == path).map(|r| r[2].as_str());
     assert_eq!(rule("body.w"), Some("muon"));
     assert_eq!(rule("scale.gain"), Some("adamw"));
+    assert_eq!(rule("valve.open"), Some("lion"));
     assert_eq!(rule("head.w"), Some("adamw2"));
     assert_eq!(rule("body.b"), Some("adamw2"));
     assert!(program.hypers.iter().all(|h| h.name != "adamw.weight_decay"), "a schedule is no number");

@@ -73,7 +73,7 @@ impl Encoding {
             I32 i32, |v| T::from_i32(v);
             I64 i64, |v| through_f64(v as f64);
             F32 f32, |v| T::from_f32(v);
-            F64 f64, |v| through_f64(v);
+            F64 f64, through_f64;
         );
     }
 }

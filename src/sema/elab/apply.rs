@@ -196,7 +196,8 @@ impl Elab<'_> {
                     return Err(self.fail(
                         error("E0202", format!("{owner} needs the hyper-parameter '{}'", param.name.name))
                             .at(span, format!("'{}' is not given", param.name.name))
-                            .at(param.name.span, "declared here without a default"),
+                            .at(param.name.span, "declared here without a default")
+                            .help(format!("write `{}({} = …)`", def.name.name, param.name.name)),
                     ));
                 }
             };
@@ -322,7 +323,11 @@ impl Elab<'_> {
             .at(at, format!("this is {found}"))
             .at(param.name.span, "declared here");
         if declared == "int" && matches!(value, Value::Float(_)) {
-            d = d.help("give a whole number");
+            // The default itself: the declaration is what is wrong.
+            d = match param.ty.as_ref().filter(|_| param.default.as_ref().is_some_and(|e| e.span == at)) {
+                Some(ty) => d.help("declare it as a float").edit(ty.base.span, "float"),
+                None => d.help("give a whole number"),
+            };
         }
         if let (Value::Str(text), false) = (&value, matches!(declared.as_str(), "string" | "any")) {
             let known = self.modules.lookup(self.frame().module, text).is_some();

@@ -109,6 +109,7 @@ impl Elab<'_> {
                         Value::Str(text) if text.parse::<u64>().is_ok() => {
                             d.help("a number stands without quotes").edit(expr.span, text.as_ref())
                         }
+                        Value::Float(_) if known == "epochs" => d.help("`steps = …` stops within a pass"),
                         _ => d,
                     }));
                 }

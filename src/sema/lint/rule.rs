@@ -3,7 +3,8 @@
 
 use crate::diag::{Diagnostic, warning};
 use crate::source::Span;
-use crate::syntax::ast::{Arg, BinOp, Block, Decl, Def, DefKind, DimExpr, Expr, ExprKind, IndexItem, StmtKind};
+use crate::syntax::ast::{Arg, BinOp, Block, Decl, Def, DefKind, Expr, ExprKind, Stmt, StmtKind};
+use crate::syntax::visit::{Visitor, walk_expr, walk_index, walk_stmt};
 use crate::syntax::walk::names;
 use std::collections::{HashMap, HashSet};
 
@@ -36,55 +37,6 @@ struct Rule<'a> {
 }
 
 impl<'a> Rule<'a> {
-    fn block(&mut self, block: &'a Block) {
-        for stmt in &block.stmts {
-            match &stmt.kind {
-                StmtKind::Let { names, value, .. } => {
-                    self.expr(value);
-                    if let [name] = names.as_slice() {
-                        self.zero.insert(&name.name, self.can_be_zero(value));
-                    }
-                }
-                StmtKind::State(decl) => {
-                    decl.value.iter().for_each(|v| self.expr(v));
-                    for dim in decl.ty.iter().flat_map(|t| t.dims.iter().flatten()) {
-                        if let DimExpr::Size(e) = dim {
-                            self.expr(e);
-                        }
-                    }
-                    self.zero.insert(&decl.name.name, decl.value.as_ref().is_some_and(|v| self.can_be_zero(v)));
-                    self.states.push(decl);
-                }
-                StmtKind::Update { target, value } => {
-                    let name = match &target.kind {
-                        ExprKind::Index(base, items) => {
-                            items.iter().for_each(|i| self.index(i));
-                            base_name(base)
-                        }
-                        _ => base_name(target),
-                    };
-                    self.updated.extend(name);
-                    self.target = name;
-                    self.expr(value);
-                    self.target = None;
-                    if let Some(name) = name.filter(|n| self.zero.contains_key(n)) {
-                        // Of a list, the other items stay what they were.
-                        let others = matches!(target.kind, ExprKind::Index(..)) && self.zero[name];
-                        self.zero.insert(name, others || self.can_be_zero(value));
-                    }
-                }
-                StmtKind::Eval { value, .. } | StmtKind::Expr(value) => self.expr(value),
-                StmtKind::If { cond, then, otherwise } => self.branches(cond, then, otherwise.as_ref()),
-                StmtKind::For { range, body, .. } => {
-                    self.expr(range);
-                    self.block(body);
-                }
-                StmtKind::Observe(items) | StmtKind::Report(items) => items.iter().for_each(|e| self.expr(e)),
-                _ => {}
-            }
-        }
-    }
-
     fn branches(&mut self, cond: &'a Expr, then: &'a Block, otherwise: Option<&'a Block>) {
         self.expr(cond);
         let before = self.asked.len();
@@ -95,49 +47,6 @@ impl<'a> Rule<'a> {
         otherwise.iter().for_each(|b| self.block(b));
         self.zero.iter_mut().for_each(|(name, zero)| *zero |= taken.get(name) == Some(&true));
         self.asked.truncate(before);
-    }
-
-    fn index(&mut self, item: &'a IndexItem) {
-        match item {
-            IndexItem::At(e) => self.expr(e),
-            IndexItem::Slice { start, end, step, .. } => {
-                start.iter().chain(end).chain(step).for_each(|e| self.expr(e));
-            }
-            _ => {}
-        }
-    }
-
-    fn expr(&mut self, expr: &'a Expr) {
-        match &expr.kind {
-            ExprKind::Float(v) => self.numbers.push((*v, expr.span)),
-            ExprKind::Name(name) if self.target != Some(name) => {
-                self.read.insert(name);
-            }
-            ExprKind::List(items) | ExprKind::Tuple(items) => items.iter().for_each(|e| self.expr(e)),
-            ExprKind::Unary(_, x) | ExprKind::Field(x, _) => self.expr(x),
-            ExprKind::Binary(op, a, b) => {
-                if *op == BinOp::Div {
-                    self.division(b);
-                }
-                self.expr(a);
-                self.expr(b);
-            }
-            ExprKind::Pipe(a, b) | ExprKind::Range(a, b) => {
-                self.expr(a);
-                self.expr(b);
-            }
-            ExprKind::Call(callee, args) => self.call(callee, args),
-            ExprKind::Index(base, items) => {
-                self.expr(base);
-                items.iter().for_each(|i| self.index(i));
-            }
-            ExprKind::If(cond, then, otherwise) => self.branches(cond, then, otherwise.as_ref()),
-            ExprKind::Scan(scan) => {
-                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
-                self.block(&scan.body);
-            }
-            _ => {}
-        }
     }
 
     fn call(&mut self, callee: &'a Expr, args: &'a [Arg]) {
@@ -236,6 +145,60 @@ impl<'a> Rule<'a> {
             }
             ExprKind::Index(base, _) => zero(base),
             _ => false,
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Rule<'a> {
+    fn stmt(&mut self, stmt: &'a Stmt) {
+        match &stmt.kind {
+            StmtKind::Let { names, value, .. } => {
+                walk_stmt(self, stmt);
+                if let [name] = names.as_slice() {
+                    self.zero.insert(&name.name, self.can_be_zero(value));
+                }
+            }
+            StmtKind::State(decl) => {
+                walk_stmt(self, stmt);
+                self.zero.insert(&decl.name.name, decl.value.as_ref().is_some_and(|v| self.can_be_zero(v)));
+                self.states.push(decl);
+            }
+            StmtKind::Update { target, value } => {
+                let name = match &target.kind {
+                    ExprKind::Index(base, items) => {
+                        items.iter().for_each(|i| walk_index(self, i));
+                        base_name(base)
+                    }
+                    _ => base_name(target),
+                };
+                self.updated.extend(name);
+                self.target = name;
+                self.expr(value);
+                self.target = None;
+                if let Some(name) = name.filter(|n| self.zero.contains_key(n)) {
+                    // Of a list, the other items stay what they were.
+                    let others = matches!(target.kind, ExprKind::Index(..)) && self.zero[name];
+                    self.zero.insert(name, others || self.can_be_zero(value));
+                }
+            }
+            StmtKind::If { cond, then, otherwise } => self.branches(cond, then, otherwise.as_ref()),
+            _ => walk_stmt(self, stmt),
+        }
+    }
+
+    fn expr(&mut self, expr: &'a Expr) {
+        match &expr.kind {
+            ExprKind::Float(v) => self.numbers.push((*v, expr.span)),
+            ExprKind::Name(name) if self.target != Some(name) => {
+                self.read.insert(name);
+            }
+            ExprKind::Binary(BinOp::Div, _, b) => {
+                self.division(b);
+                walk_expr(self, expr);
+            }
+            ExprKind::Call(callee, args) => self.call(callee, args),
+            ExprKind::If(cond, then, otherwise) => self.branches(cond, then, otherwise.as_ref()),
+            _ => walk_expr(self, expr),
         }
     }
 }

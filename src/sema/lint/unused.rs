@@ -1,11 +1,10 @@
-//! Names that are given a value and never used, and branches that are never taken.
+//! Names that are given a value and never used.
 //!
 //! A name counts as used when any expression of its definition reads it; a name that begins with `_` is meant to be unused.
 
 use crate::diag::{Diagnostic, warning};
-use crate::syntax::ast::{
-    Block, Decl, Def, DefKind, DimExpr, Expr, ExprKind, Ident, IndexItem, Stmt, StmtKind, Train, TypeExpr,
-};
+use crate::syntax::ast::{Block, Decl, Def, DefKind, Expr, ExprKind, Ident, Stmt, StmtKind, Train};
+use crate::syntax::visit::{Visitor, walk_expr, walk_index, walk_stmt};
 use std::collections::HashSet;
 
 /// Unused names of a definition. States and hyper-parameters of rules have hints of their own ([`super::rule`]).
@@ -98,31 +97,30 @@ impl<'a> Text<'a> {
         }
         self.diags
     }
+}
 
-    fn block(&mut self, block: &'a Block) {
-        block.stmts.iter().for_each(|s| self.stmt(s));
-    }
-
+impl<'a> Visitor<'a> for Text<'a> {
     fn stmt(&mut self, stmt: &'a Stmt) {
         match &stmt.kind {
-            StmtKind::Let { names, ty, value } => {
-                self.expr(value);
-                ty.iter().for_each(|t| self.ty(t));
+            StmtKind::Let { names, value, .. } => {
+                walk_stmt(self, stmt);
                 // Of a tuple, parts may be left aside.
                 if let [name] = names.as_slice() {
                     self.lets.push((name, value));
                 }
             }
-            StmtKind::Param(decl) | StmtKind::State(decl) => {
-                decl.ty.iter().for_each(|t| self.ty(t));
-                decl.value.iter().for_each(|e| self.expr(e));
-                let list = if matches!(stmt.kind, StmtKind::Param(_)) { &mut self.params } else { &mut self.states };
-                list.push(decl);
+            StmtKind::Param(decl) => {
+                walk_stmt(self, stmt);
+                self.params.push(decl);
+            }
+            StmtKind::State(decl) => {
+                walk_stmt(self, stmt);
+                self.states.push(decl);
             }
             StmtKind::Update { target, value } => {
                 // A value that is only made of its own old value is not used.
                 if let ExprKind::Index(_, items) = &target.kind {
-                    items.iter().for_each(|i| self.index(i));
+                    items.iter().for_each(|i| walk_index(self, i));
                 }
                 let name = target_name(target);
                 let known = name.is_some_and(|n| self.read.contains(n));
@@ -135,83 +133,16 @@ impl<'a> Text<'a> {
                 self.read.insert(&target.name);
                 self.expr(value);
             }
-            StmtKind::Expr(value) => self.expr(value),
-            StmtKind::If { cond, then, otherwise } => self.branches(cond, then, otherwise.as_ref()),
-            StmtKind::For { range, body, .. } => {
-                self.expr(range);
-                self.block(body);
-            }
-            StmtKind::Minimize(m) => {
-                self.expr(&m.loss);
-                for group in &m.groups {
-                    group.over.iter().chain(&group.filter).for_each(|e| self.expr(e));
-                    self.expr(&group.optimizer);
-                }
-            }
-            StmtKind::Report(items) | StmtKind::Observe(items) => items.iter().for_each(|e| self.expr(e)),
-            StmtKind::Expect { value, near, within } => {
-                std::iter::once(value).chain(near).chain(within).for_each(|e| self.expr(e));
-            }
-        }
-    }
-
-    fn branches(&mut self, cond: &'a Expr, then: &'a Block, otherwise: Option<&'a Block>) {
-        if let ExprKind::Bool(taken) = cond.kind {
-            let never = if taken { otherwise } else { Some(then) };
-            let d = warning("W0708", format!("this condition is always {taken}")).at(cond.span, "decided here");
-            self.diags.push(match never {
-                Some(block) => d.at(block.span, "never taken"),
-                None => d,
-            });
-        }
-        self.expr(cond);
-        self.block(then);
-        otherwise.iter().for_each(|b| self.block(b));
-    }
-
-    fn ty(&mut self, ty: &'a TypeExpr) {
-        for dim in ty.dims.iter().flatten() {
-            if let DimExpr::Size(e) = dim {
-                self.expr(e);
-            }
-        }
-    }
-
-    fn index(&mut self, item: &'a IndexItem) {
-        match item {
-            IndexItem::At(e) => self.expr(e),
-            IndexItem::Slice { start, end, step, .. } => {
-                start.iter().chain(end).chain(step).for_each(|e| self.expr(e));
-            }
-            IndexItem::Rest(_) | IndexItem::New(_) => {}
+            _ => walk_stmt(self, stmt),
         }
     }
 
     fn expr(&mut self, expr: &'a Expr) {
         match &expr.kind {
-            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_) | ExprKind::Bool(_) => {}
             ExprKind::Name(name) => {
                 self.read.insert(name);
             }
-            ExprKind::List(items) | ExprKind::Tuple(items) => items.iter().for_each(|e| self.expr(e)),
-            ExprKind::Unary(_, x) | ExprKind::Field(x, _) => self.expr(x),
-            ExprKind::Binary(_, a, b) | ExprKind::Pipe(a, b) | ExprKind::Range(a, b) => {
-                self.expr(a);
-                self.expr(b);
-            }
-            ExprKind::Call(callee, args) => {
-                self.expr(callee);
-                args.iter().for_each(|a| self.expr(&a.value));
-            }
-            ExprKind::Index(base, items) => {
-                self.expr(base);
-                items.iter().for_each(|i| self.index(i));
-            }
-            ExprKind::If(cond, then, otherwise) => self.branches(cond, then, otherwise.as_ref()),
-            ExprKind::Scan(scan) => {
-                scan.items.iter().chain(&scan.settings).for_each(|(_, e)| self.expr(e));
-                self.block(&scan.body);
-            }
+            _ => walk_expr(self, expr),
         }
     }
 }
