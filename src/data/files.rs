@@ -21,7 +21,7 @@ impl Context {
 }
 
 /// `E0401`: a file cannot be opened or read.
-fn unreadable(path: &Path, span: Span, reason: &std::io::Error) -> Vec<Diagnostic> {
+pub fn unreadable(path: &Path, span: Span, reason: &std::io::Error) -> Vec<Diagnostic> {
     let missing = reason.kind() == std::io::ErrorKind::NotFound;
     let title = if missing {
         format!("data file '{}' does not exist", path.display())

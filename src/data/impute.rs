@@ -2,6 +2,8 @@
 
 use super::args::{Args, Fallible, number, wrong};
 use super::columns::{self, Picked, type_of};
+use super::disk::change::Change;
+use super::disk::select;
 use super::spec::{Call, Value};
 use super::table::{Stored, Table, Values};
 use crate::diag::{Diagnostic, error};
@@ -47,6 +49,11 @@ pub fn impute(call: &Call, table: &mut Table) -> Fallible<()> {
             return Err(vec![error("E0407", title).at(args.span("by"), "for numbers only").help(help)]);
         }
         stored.missing = false;
+        if matches!(stored.values, Values::Disk(_)) {
+            let centers = centers(stored, train, by.unwrap_or(By::Mean), call)?;
+            stored.put_off(|| Change::Fill(centers));
+            continue;
+        }
         let width = stored.width();
         match &mut stored.values {
             Values::I32(labels) if is_label => {
@@ -70,6 +77,26 @@ pub fn impute(call: &Call, table: &mut Table) -> Fallible<()> {
         }
     }
     Ok(())
+}
+
+/// What takes the place of missing values, for each element of a column that is not in memory.
+fn centers(stored: &Stored, train: &[u32], by: By, call: &Call) -> Fallible<Vec<f64>> {
+    let found = match by {
+        By::Number(value) => return Ok(vec![value; stored.width()]),
+        By::Median => select::medians(stored, train)?,
+        By::MostFrequent => select::most_frequent(stored, train, call.span)?,
+        By::Mean => {
+            let mut sums = vec![(0.0, 0usize); stored.width()];
+            stored.each(train.iter().map(|row| *row as usize), |values| {
+                for ((sum, count), v) in sums.iter_mut().zip(values).filter(|(_, v)| !v.is_nan()) {
+                    (*sum, *count) = (*sum + v, *count + 1);
+                }
+            })?;
+            sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / count as f64)).collect()
+        }
+    };
+    let center = |(element, center): (usize, Option<f64>)| center.ok_or_else(|| nothing(stored, element, call));
+    found.into_iter().enumerate().map(center).collect()
 }
 
 fn nothing(stored: &Stored, element: usize, call: &Call) -> Vec<Diagnostic> {

@@ -6,7 +6,7 @@
 //!
 //! | stage | where |
 //! |---|---|
-//! | files | [`csv`], [`idx`], [`npy`] ([`npy_format`]) |
+//! | files | [`tables`], [`idx`], [`npy`] ([`npy_format`]) |
 //! | pictures, and what is done to them in training | [`images`] |
 //! | text as tokens | [`text`] |
 //! | made inside the program | [`synthetic`] |
@@ -21,7 +21,6 @@
 mod args;
 mod arrays;
 mod columns;
-mod csv;
 mod disk;
 mod element;
 mod files;
@@ -40,6 +39,7 @@ mod split;
 pub mod summary;
 mod synthetic;
 mod table;
+mod tables;
 mod text;
 mod transform;
 pub mod zip;
@@ -173,6 +173,7 @@ pub const SOURCES: &[&str] = &[
     "mnist",
     "npy",
     "npz",
+    "parquet",
     "synthetic.digits",
     "synthetic.linear",
     "synthetic.moons",
@@ -226,7 +227,8 @@ fn prepare(pipeline: &Pipeline, context: &Context, read: Read) -> Result<Table, 
         "mnist" => idx::mnist(source, context, read)?,
         "npy" => npy::npy(source, context, read)?,
         "npz" => npy::npz(source, context, read)?,
-        "csv" => csv::load(source, context)?,
+        "csv" => tables::csv::load(source, context)?,
+        "parquet" => tables::parquet::load(source, context)?,
         "synthetic.digits" => synthetic::digits(source, read)?,
         "synthetic.moons" => synthetic::moons(source, read)?,
         "synthetic.spirals" => synthetic::spirals(source, read)?,

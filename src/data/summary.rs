@@ -63,8 +63,12 @@ fn column(stored: &Stored, rows: &[u32]) -> Fallible<ColumnSummary> {
     let mut missing = 0;
     let facts = match (&stored.values, stored.column.classes, &stored.vocabulary) {
         (Values::Text(texts), _, _) => {
-            let lengths = || rows.iter().map(|row| texts[*row as usize].chars().count());
-            Facts::Text { shortest: lengths().min().unwrap_or(0), longest: lengths().max().unwrap_or(0) }
+            let (mut shortest, mut longest) = (usize::MAX, 0);
+            for row in rows {
+                let length = texts.get(*row as usize).map_err(|lost| vec![lost])?.chars().count();
+                (shortest, longest) = (shortest.min(length), longest.max(length));
+            }
+            Facts::Text { shortest: shortest.min(longest), longest }
         }
         (_, Some(classes), vocabulary) => {
             let mut counts = vec![0; classes];

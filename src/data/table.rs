@@ -6,6 +6,7 @@ use super::disk::change::Change;
 use super::element::Element;
 use super::images::augment::{self, Augment};
 use super::spec::{Column, Schema};
+use super::tables::Texts;
 use super::text::{Vocabulary, windows::Windows};
 use super::{Split, Turn};
 use crate::diag::Diagnostic;
@@ -68,7 +69,7 @@ pub enum Values {
     /// Row vectors that are 1 at the label and 0 elsewhere.
     OneHot(Vec<i32>),
     /// For `tokenize`.
-    Text(Vec<String>),
+    Text(Texts),
     /// Tokens of a long text.
     Windows(Windows),
     /// In a file, read when a batch wants them.

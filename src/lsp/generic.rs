@@ -60,6 +60,11 @@ impl<'a> Names<'a> {
 
     /// What is `a` in one call and `b` in the other.
     fn expression(&self, a: i64, b: i64) -> Option<String> {
+        // Of the sizes in a program; differences and products of them do not overflow.
+        const LARGEST: i64 = 1 << 50;
+        if ![a, b].iter().all(|size| (1..LARGEST).contains(size)) {
+            return None;
+        }
         let names = &self.0;
         let mut products: Vec<(String, i64, i64)> =
             names.iter().map(|(name, a, b)| (name.to_string(), *a, *b)).collect();

@@ -132,11 +132,17 @@ impl<'a> Gatherer<'a> {
                 block.batches.push(self.columns.iter().map(|c| c.tensor(rows)).collect());
             }
             let from = self.index * self.layout.batch;
-            self.fill(from, from + rows)?;
-            let picked = &self.order[from..from + rows];
-            let turn = Turn { seed: self.layout.seed, epoch: self.epoch as u64 };
-            for (column, tensor) in self.columns.iter().zip(&mut block.batches[block.filled]) {
-                self.data.draw(turn, &column.name, picked, tensor)?;
+            let drawn = self.fill(from, from + rows).and_then(|()| {
+                let picked = &self.order[from..from + rows];
+                let turn = Turn { seed: self.layout.seed, epoch: self.epoch as u64 };
+                let mut columns = self.columns.iter().zip(&mut block.batches[block.filled]);
+                columns.try_for_each(|(column, tensor)| self.data.draw(turn, &column.name, picked, tensor))
+            });
+            match drawn {
+                Ok(()) => {}
+                // The batches before can still be used; the next call fails.
+                Err(_) if block.filled > 0 => break,
+                Err(lost) => return Err(lost),
             }
             block.filled += 1;
             self.index += 1;

@@ -58,7 +58,7 @@ optimizer Sgd(lr: schedule = 0.1)(theta, g, t) {
   for i in 0..3 { observe norm(g) }
 }
 layer Rnn()(x) {
-  param w: float[3] = zeros
+  param w: float[3] role norm = zeros
   scan step in x, h = 0 { h <- step and h }
 }
 train t(lr: float = 1) on digits {

@@ -2,6 +2,8 @@
 //!
 //! * [`region`]: where rows lie in a file, and reading them; [`encoding`]: numbers as files have them
 //! * [`change`]: what steps do to the values, done again to each row that is read
+//! * [`select`]: medians and most frequent values, found by reading more than once
+//! * [`temporary`]: files without a name, for columns that have no file of their own
 //! * [`choice`]: whether a file is read this way
 //!
 //! The values have the same bits as those of a column in memory: both are computed in the same order and precision.
@@ -10,14 +12,20 @@ pub mod change;
 pub mod choice;
 pub mod encoding;
 pub mod region;
+pub mod select;
+pub mod temporary;
 
+use super::args::Fallible;
 use super::element::Element;
 use super::table::Affine;
 use crate::diag::Diagnostic;
+use crate::source::Span;
 use change::Change;
 use encoding::{Encoding, Kind};
 use region::Region;
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Reading on over so many bytes that nobody wants is cheaper than a second read.
 const MOST_GAP: usize = 4 << 10;
@@ -40,6 +48,28 @@ pub struct Disk {
 impl Disk {
     pub fn new(region: Region, encoding: Encoding, width: usize) -> Disk {
         Disk { regions: vec![region], encoding, width, changes: vec![], integers: None }
+    }
+
+    /// Rows of `width` integers below `most`, written to a temporary file.
+    pub fn of_integers(
+        rows: impl Iterator<Item = Fallible<Vec<i32>>>,
+        width: usize,
+        most: usize,
+        span: Span,
+    ) -> Fallible<Disk> {
+        let full = |reason: io::Error| vec![temporary::no_room(&reason, span)];
+        let mut file = BufWriter::with_capacity(1 << 18, temporary::file().map_err(full)?);
+        let mut count = 0;
+        for row in rows {
+            row?.iter().try_for_each(|v| file.write_all(&v.to_le_bytes())).map_err(full)?;
+            count += 1;
+        }
+        let file = Arc::new(file.into_inner().map_err(|failed| full(failed.into_error()))?);
+        let place = "a temporary file".to_string();
+        let region = Region { file, place, span, start: 0, row_bytes: 4 * width, rows: count, groups: None };
+        let mut disk = Disk::new(region, Encoding { kind: Kind::I32, big_endian: false }, width);
+        disk.integers = Some(0..most as i64);
+        Ok(disk)
     }
 
     pub fn is_integer(&self) -> bool {

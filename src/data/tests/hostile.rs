@@ -17,6 +17,7 @@ fn open_all(folder: &Folder, bytes: &[u8]) {
     let drop = [csv.to_vec(), vec![("missing", text("drop")), ("header", Value::Bool(true))]].concat();
     let keep = [csv.to_vec(), vec![("missing", text("keep"))]].concat();
     let npz = [vec![("", text("f"))], columns(&["x", "y"])].concat();
+    let streamed = |args: &[(&'static str, Value)]| [args, &[("stream", Value::Bool(true))]].concat();
     let sources = [
         call("idx", &columns(&["f"])),
         call("npy", &columns(&["f"])),
@@ -24,6 +25,12 @@ fn open_all(folder: &Folder, bytes: &[u8]) {
         call("csv", &csv),
         call("csv", &drop),
         call("csv", &keep),
+        call("idx", &streamed(&columns(&["f"]))),
+        call("npy", &streamed(&columns(&["f"]))),
+        call("npz", &streamed(&npz)),
+        call("csv", &streamed(&csv)),
+        call("csv", &streamed(&keep)),
+        call("csv", &streamed(&[("", text("f"))])),
     ];
     let steps = [
         call("split", &[("every", Value::Int(2))]),

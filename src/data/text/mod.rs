@@ -93,7 +93,7 @@ fn table(text: &str, args: &Args, place: &str) -> Fallible<Table> {
     let tokens = tokens(args)?;
     // Characters are those of the whole text, so that no test text is unknown. Words and pairs are learnt.
     let learnt_from = if tokens == Tokens::Characters { text } else { train };
-    let vocabulary = Arc::new(Vocabulary::learn(tokens, &mut std::iter::once(learnt_from)));
+    let vocabulary = Arc::new(Vocabulary::learn(tokens, &mut std::iter::once(learnt_from.into())));
     let part = |text: &str| {
         vocabulary.encode(text).map_err(|unknown| {
             vec![error("E0901", format!("internal error: '{unknown}' is missing in its own vocabulary"))]

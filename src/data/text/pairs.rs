@@ -2,10 +2,14 @@
 //! neighbours becomes a token, again and again. All 256 bytes are tokens, so that every text has an encoding.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 type Pair = (i32, i32);
+
+/// The encoder remembers so many chunks.
+const MOST_KNOWN: usize = 1 << 20;
 
 /// The merges, in the order in which they were learnt.
 #[derive(Clone, Debug)]
@@ -18,13 +22,16 @@ pub struct Pairs {
 
 impl Pairs {
     /// Merges until there are `most` tokens, or no pair comes twice.
-    pub fn learn(texts: &mut dyn Iterator<Item = &str>, most: usize) -> Pairs {
-        let mut counts: FxHashMap<&str, i64> = FxHashMap::default();
+    pub fn learn(texts: &mut dyn Iterator<Item = Cow<str>>, most: usize) -> Pairs {
+        let mut counts: FxHashMap<String, i64> = FxHashMap::default();
         for text in texts {
-            chunks(text).for_each(|chunk| *counts.entry(chunk).or_default() += 1);
+            chunks(&text).for_each(|chunk| match counts.get_mut(chunk) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(chunk.into(), 1)),
+            });
         }
         // Sorted: the order of a hash table shall not matter.
-        let mut counted: Vec<(&str, i64)> = counts.into_iter().collect();
+        let mut counted: Vec<(&str, i64)> = counts.iter().map(|(chunk, count)| (chunk.as_str(), *count)).collect();
         counted.sort_unstable();
         let mut trainer = Trainer::new(&counted);
         let mut pairs = Pairs { merges: FxHashMap::default(), pieces: (0..=255).map(|byte| vec![byte]).collect() };
@@ -44,13 +51,21 @@ impl Pairs {
     }
 
     /// Encodes texts one after another.
-    pub fn encoder<'a>(&'a self) -> impl FnMut(&'a str) -> Vec<i32> {
+    pub fn encoder(&self) -> impl FnMut(&str) -> Vec<i32> {
         // Few chunks make most of a text.
-        let mut known: FxHashMap<&str, Vec<i32>> = FxHashMap::default();
+        let mut known: FxHashMap<String, Vec<i32>> = FxHashMap::default();
         move |text| {
             let mut out = vec![];
             for chunk in chunks(text) {
-                out.extend(known.entry(chunk).or_insert_with(|| self.encode_chunk(chunk)).iter());
+                if let Some(tokens) = known.get(chunk) {
+                    out.extend(tokens);
+                    continue;
+                }
+                let tokens = self.encode_chunk(chunk);
+                out.extend(&tokens);
+                if known.len() < MOST_KNOWN {
+                    known.insert(chunk.into(), tokens);
+                }
             }
             out
         }
@@ -183,7 +198,7 @@ mod tests {
     #[test]
     fn frequent_pairs_are_merged_first() {
         let text = ["low "; 5].concat() + &["lower "; 2].concat() + &["newest "; 6].concat() + &["widest "; 3].concat();
-        let pairs = Pairs::learn(&mut std::iter::once(text.as_str()), 262);
+        let pairs = Pairs::learn(&mut std::iter::once(text.as_str().into()), 262);
         let learnt: Vec<&str> =
             pairs.pieces()[256..].iter().map(|piece| std::str::from_utf8(piece).expect("ASCII")).collect();
         // Of equal counts the smaller pair comes first, whatever a hash table does.
@@ -194,7 +209,7 @@ mod tests {
     #[test]
     fn counts_stay_right() {
         let text = "she sells sea shells on the sea shore; the shells she sells are sea shells".repeat(2);
-        let pairs = Pairs::learn(&mut std::iter::once(text.as_str()), 300);
+        let pairs = Pairs::learn(&mut std::iter::once(text.as_str().into()), 300);
         let mut slow: Vec<Vec<i32>> = chunks(&text).map(|c| c.bytes().map(i32::from).collect()).collect();
         let mut order: Vec<(i32, Pair)> = pairs.merges.iter().map(|(pair, token)| (*token, *pair)).collect();
         order.sort_unstable();

@@ -2,6 +2,7 @@
 
 use super::super::args::{Args, Fallible};
 use super::super::columns::{self, Picked};
+use super::super::disk::Disk;
 use super::super::spec::Call;
 use super::super::table::{Stored, Table, Values};
 use super::vocabulary::{Tokens, Vocabulary};
@@ -24,18 +25,29 @@ pub fn tokenize(call: &Call, table: &mut Table) -> Fallible<()> {
             let help = "csv(…, message = text(\"field\")) keeps a field as text";
             return Err(vec![error("E0409", title).at(span, "'tokenize' needs text").help(help)]);
         };
-        let mut learnt_from = table.train.iter().map(|row| texts[*row as usize].as_str());
-        let vocabulary = Vocabulary::learn(tokens, &mut learnt_from);
-        let mut numbers = Vec::with_capacity(texts.len() * length);
-        for row in vocabulary.encode_all(texts) {
-            // Words and byte pairs know every text.
-            let mut row = row.unwrap_or_default();
-            row.resize(length, 0);
-            numbers.extend(row);
+        let mut lost = None;
+        let text = |row: &u32| texts.get(*row as usize).map_err(|reason| lost = Some(reason)).ok();
+        let vocabulary = Vocabulary::learn(tokens, &mut table.train.iter().map_while(text));
+        if let Some(lost) = lost {
+            return Err(vec![lost]);
         }
+        let mut encode = vocabulary.encoder();
+        let rows = (0..texts.len()).map(|row| {
+            let text = texts.get(row).map_err(|lost| vec![lost])?;
+            // Words and byte pairs know every text.
+            let mut numbers = encode(&text).unwrap_or_default();
+            numbers.resize(length, 0);
+            Ok(numbers)
+        });
+        let values = if texts.is_on_disk() {
+            Values::Disk(Disk::of_integers(rows, length, vocabulary.len(), span)?)
+        } else {
+            Values::I32(rows.collect::<Fallible<Vec<_>>>()?.concat())
+        };
+        drop(encode);
         stored.column.shape = vec![length];
         stored.column.classes = Some(vocabulary.len());
-        stored.values = Values::I32(numbers);
+        stored.values = values;
         stored.vocabulary = Some(Arc::new(vocabulary));
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use super::pairs::Pairs;
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 
 /// What counts as a token, before a text is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ const PADDING: &str = "<padding>";
 
 impl Vocabulary {
     /// Learns the tokens of some texts.
-    pub fn learn(tokens: Tokens, texts: &mut dyn Iterator<Item = &str>) -> Vocabulary {
+    pub fn learn(tokens: Tokens, texts: &mut dyn Iterator<Item = Cow<str>>) -> Vocabulary {
         let mut made = Vocabulary {
             tokens,
             texts: vec![],
@@ -47,7 +48,8 @@ impl Vocabulary {
         };
         match tokens {
             Tokens::Characters => {
-                let characters: std::collections::BTreeSet<char> = texts.flat_map(str::chars).collect();
+                let mut characters = std::collections::BTreeSet::new();
+                texts.for_each(|text| characters.extend(text.chars()));
                 characters.into_iter().for_each(|c| made.add(c.to_string().as_bytes()));
             }
             Tokens::Words { most } => {
@@ -117,12 +119,12 @@ impl Vocabulary {
     }
 
     /// [`Vocabulary::encode`] for many texts.
-    pub fn encode_all<'a>(&'a self, texts: &'a [String]) -> impl Iterator<Item = Result<Vec<i32>, char>> + 'a {
+    pub fn encoder(&self) -> impl FnMut(&str) -> Result<Vec<i32>, char> {
         let mut pairs = self.pairs.as_ref().map(Pairs::encoder);
-        texts.iter().map(move |text| match &mut pairs {
+        move |text| match &mut pairs {
             Some(encode) => Ok(self.shifted(encode(text))),
             None => self.encode_by_index(text),
-        })
+        }
     }
 
     /// Byte pairs as tokens: behind the padding, where there is one.
@@ -192,10 +194,10 @@ impl Vocabulary {
 type Split = fn(&str, &mut dyn FnMut(&str));
 
 /// How often each word comes.
-fn words_of(texts: &mut dyn Iterator<Item = &str>, split: Split) -> FxHashMap<String, usize> {
+fn words_of(texts: &mut dyn Iterator<Item = Cow<str>>, split: Split) -> FxHashMap<String, usize> {
     let mut counts: FxHashMap<String, usize> = FxHashMap::default();
     for text in texts {
-        split(text, &mut |word| match counts.get_mut(word) {
+        split(&text, &mut |word| match counts.get_mut(word) {
             Some(count) => *count += 1,
             None => drop(counts.insert(word.into(), 1)),
         });
@@ -237,7 +239,7 @@ mod tests {
     use super::*;
 
     fn learn(tokens: Tokens, text: &str) -> Vocabulary {
-        Vocabulary::learn(tokens, &mut std::iter::once(text))
+        Vocabulary::learn(tokens, &mut std::iter::once(text.into()))
     }
 
     #[test]

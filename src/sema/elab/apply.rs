@@ -554,7 +554,11 @@ impl Elab<'_> {
     }
 
     /// Remembers a prediction and its target: floats of one shape, or ints that name a place on the prediction's last axis.
+    /// Those of a scan's step are no values of the graph.
     fn note_compared(&mut self, bound: &[Option<Argument>]) {
+        if !self.scans.is_empty() {
+            return;
+        }
         let node = |arg: &Option<Argument>| match arg.as_ref().map(|a| &a.value) {
             Some(Value::Tensor(t)) => Some(t.node),
             _ => None,

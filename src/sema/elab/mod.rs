@@ -232,8 +232,8 @@ pub struct Elab<'a> {
     /// What the first loss or metric compares: prediction and target.
     pub compared: Option<(NodeId, NodeId)>,
     pub steps: Vec<train::Minimized>,
-    /// The step counters of the scans around, the outermost first.
-    pub scans: Vec<NodeId>,
+    /// The scans around, the outermost first.
+    pub scans: Vec<scan::Around>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
     /// Where the types of expressions are written down, if they are.

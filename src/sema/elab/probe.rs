@@ -11,8 +11,9 @@ use crate::source::{FileId, SourceMap, Span};
 use crate::syntax::ast::{Arg, BinOp, Def, DefKind, DimExpr, Expr, ExprKind, Ident, ItemKind, Param, TypeExpr};
 use std::rc::Rc;
 
-/// What the sizes of one header are made of. All are multiples of `UNIT`, so that halves, heads and groups come out even.
-const UNIT: i64 = 64;
+/// What the sizes of one header are made of. All are multiples of `UNIT`, so that halves, heads and groups come out even; they are
+/// small, since loops over them are unrolled.
+const UNIT: i64 = 16;
 const FACTORS: [i64; 32] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109,
     113, 127, 131, 137,

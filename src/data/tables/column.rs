@@ -1,12 +1,19 @@
 //! What a column argument says, and the column while rows are read.
 
 use super::super::args::{Args, Fallible, bad, describe};
+use super::super::disk::Disk;
+use super::super::disk::encoding::{Encoding, Kind as Written};
+use super::super::disk::region::Region;
+use super::super::disk::temporary;
 use super::super::spec::{Arg, Value};
 use super::super::table::{Stored, Values};
-use super::{Format, Missing, OPTIONS};
+use super::Missing;
+use super::cell::{Cell, Reader};
+use super::texts::Texts;
 use crate::diag::{error, nearest, suggest};
 use crate::source::Span;
 use indexmap::IndexMap;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// What is wrong with one cell.
@@ -43,10 +50,12 @@ pub struct ColumnSpec {
     pub fields: Vec<Field>,
     /// The classes of a label in their order, if given.
     pub classes: Option<Vec<String>>,
+    /// What the source's other arguments are called: a misspelt one looks like a column.
+    pub options: &'static [&'static str],
 }
 
 impl ColumnSpec {
-    pub fn new(name: &str, arg: &Arg) -> Fallible<ColumnSpec> {
+    pub fn new(name: &str, arg: &Arg, options: &'static [&'static str]) -> Fallible<ColumnSpec> {
         let field = |value: &Value| match value {
             Value::Str(text) => Some(Field::Name(text.clone())),
             Value::Int(index) => Some(Field::Index(*index)),
@@ -92,9 +101,9 @@ impl ColumnSpec {
                     "write {name} = \"a\" (a number), {name} = [\"a\", \"b\"] (a vector), {name} = except([\"a\"]) (all others), {name} = label(\"a\") (classes) or {name} = text(\"a\") (text, for tokenize)"
                 ));
             let at = arg.named_at.unwrap_or(arg.span);
-            return Err(vec![diagnostic.did_you_mean(at, name, OPTIONS.iter().copied())]);
+            return Err(vec![diagnostic.did_you_mean(at, name, options.iter().copied())]);
         };
-        Ok(ColumnSpec { name: name.into(), span: arg.span, kind, fields, classes })
+        Ok(ColumnSpec { name: name.into(), span: arg.span, kind, fields, classes, options })
     }
 
     /// Positions of the fields in a row of a file.
@@ -140,7 +149,7 @@ impl ColumnSpec {
                     }
                     Some(near) => d.help(format!("did you mean '{near}'?")),
                     // A misspelt option looks like a column.
-                    None => d.maybe_help(suggest(&self.name, OPTIONS.iter().copied())),
+                    None => d.maybe_help(suggest(&self.name, self.options.iter().copied())),
                 }]
             }),
             (Field::Name(name), None) => Err(vec![
@@ -160,86 +169,115 @@ fn shorten(text: &str) -> String {
 pub struct Builder {
     pub spec: ColumnSpec,
     pub width: Option<usize>,
+    streams: bool,
     numbers: Vec<f64>,
+    /// Some number is missing.
+    missing: bool,
     codes: Vec<i32>,
-    texts: Vec<String>,
+    texts: Texts,
     classes: IndexMap<String, i32>,
 }
 
 impl Builder {
-    pub fn new(spec: ColumnSpec) -> Builder {
+    pub fn new(spec: ColumnSpec, streams: bool) -> Fallible<Builder> {
         let classes = spec.classes.iter().flatten().cloned().zip(0..).collect();
-        Builder { spec, width: None, numbers: vec![], codes: vec![], texts: vec![], classes }
+        let texts = Texts::new(streams && spec.kind == Kind::Text);
+        let texts = texts.map_err(|reason| vec![temporary::no_room(&reason, spec.span)])?;
+        let (numbers, codes) = (vec![], vec![]);
+        Ok(Builder { spec, width: None, streams, numbers, missing: false, codes, texts, classes })
     }
 
-    /// Adds one row, whose fields for this column are at the given positions.
-    pub fn push(&mut self, row: &::csv::StringRecord, fields: &[usize], format: &Format) -> Result<(), Problem> {
-        if self.spec.kind == Kind::Text {
-            // A text without words is no missing value.
-            let texts: Vec<&str> = fields.iter().filter_map(|field| row.get(*field)).collect();
-            self.texts.push(texts.join(" "));
+    /// Numbers that do not stay in memory.
+    pub fn is_spilled(&self) -> bool {
+        self.streams && !matches!(self.spec.kind, Kind::Label | Kind::Text)
+    }
+
+    /// Those in memory.
+    pub fn numbers(&self) -> &[f64] {
+        &self.numbers
+    }
+
+    pub fn clear(&mut self) {
+        self.numbers.clear();
+    }
+
+    /// Adds one row, whose fields for this column are at the given positions. The outer error is a full disk.
+    pub fn push(&mut self, row: &impl Reader, fields: &[usize], missing: Missing) -> Fallible<Result<(), Problem>> {
+        if self.spec.kind != Kind::Text {
+            return Ok(fields.iter().try_for_each(|field| self.push_cell(row.cell(*field), *field, missing)));
+        }
+        // A text without words is no missing value.
+        let pushed = match fields {
+            [field] => self.texts.push(row.text(*field)),
+            _ => self.texts.push(fields.iter().map(|field| row.text(*field)).collect::<Vec<_>>().join(" ").into()),
+        };
+        pushed.map_err(|reason| vec![temporary::no_room(&reason, self.spec.span)])?;
+        Ok(Ok(()))
+    }
+
+    fn push_cell(&mut self, cell: Cell, field: usize, missing: Missing) -> Result<(), Problem> {
+        let problem =
+            |code, title: String, help: Option<&str>| Problem { code, title, field, help: help.map(String::from) };
+        if self.spec.kind == Kind::Label {
+            let text = match cell {
+                Cell::Missing if matches!(missing, Missing::Keep) => {
+                    self.codes.push(-1);
+                    return Ok(());
+                }
+                Cell::Missing => return Err(problem("E0405", "a label is missing".into(), Some(DROP_LABEL))),
+                Cell::Number(v) => Cow::Owned(v.to_string()),
+                Cell::Text(text) => text,
+            };
+            let next = self.classes.len() as i32;
+            let code = match self.classes.get(text.as_ref()) {
+                Some(code) => *code,
+                None if self.spec.classes.is_some() => {
+                    let known: Vec<&str> = self.classes.keys().map(String::as_str).collect();
+                    let help = format!("the classes given are: {}", shorten(&known.join(", ")));
+                    let title = format!("\"{}\" is not one of the classes", shorten(&text));
+                    return Err(problem("E0408", title, Some(&help)));
+                }
+                None => *self.classes.entry(text.into()).or_insert(next),
+            };
+            self.codes.push(code);
             return Ok(());
         }
-        for field in fields {
-            let text = row.get(*field).unwrap_or("");
-            let missing = format.is_missing(text);
-            let problem = |code, title: String, help: Option<&str>| Problem {
-                code,
-                title,
-                field: *field,
-                help: help.map(String::from),
-            };
-            if self.spec.kind == Kind::Label {
-                if missing && !matches!(format.missing, Missing::Keep) {
-                    return Err(problem("E0405", "a label is missing".into(), Some(DROP_LABEL)));
-                }
-                if missing {
-                    self.codes.push(-1);
-                    continue;
-                }
-                let next = self.classes.len() as i32;
-                let code = match self.classes.get(text) {
-                    Some(code) => *code,
-                    None if self.spec.classes.is_some() => {
-                        let known: Vec<&str> = self.classes.keys().map(String::as_str).collect();
-                        let help = format!("the classes given are: {}", shorten(&known.join(", ")));
-                        return Err(problem(
-                            "E0408",
-                            format!("\"{}\" is not one of the classes", shorten(text)),
-                            Some(&help),
-                        ));
-                    }
-                    None => *self.classes.entry(text.into()).or_insert(next),
-                };
-                self.codes.push(code);
-            } else {
-                let value = match (&format.missing, missing) {
-                    (Missing::Fill(value), true) => *value,
-                    (Missing::Keep, true) => f64::NAN,
-                    (_, true) => return Err(problem("E0405", "a value is missing".into(), Some(DROP))),
-                    _ => match text.parse::<f64>() {
-                        Ok(value) if value.is_finite() => value,
-                        _ => {
-                            let title = format!("\"{}\" is not a number", shorten(text));
-                            return Err(problem("E0405", title, Some(NUMBER)));
-                        }
-                    },
-                };
-                self.numbers.push(value);
+        let not_a_number =
+            |text: &str| problem("E0405", format!("\"{}\" is not a number", shorten(text)), Some(NUMBER));
+        let value = match (cell, missing) {
+            (Cell::Missing, Missing::Fill(value)) => value,
+            (Cell::Missing, Missing::Keep) => {
+                self.missing = true;
+                f64::NAN
             }
-        }
+            (Cell::Missing, _) => return Err(problem("E0405", "a value is missing".into(), Some(DROP))),
+            (Cell::Number(value), _) if value.is_finite() => value,
+            (Cell::Number(value), _) => return Err(not_a_number(&value.to_string())),
+            (Cell::Text(text), _) => match text.parse::<f64>() {
+                Ok(value) if value.is_finite() => value,
+                _ => return Err(not_a_number(&text)),
+            },
+        };
+        self.numbers.push(value);
         Ok(())
     }
 
-    pub fn finish(mut self) -> Stored {
+    /// The column; `region` is where its numbers are, if they are not in memory.
+    pub fn finish(mut self, region: Option<Region>) -> Fallible<Stored> {
         let name = &self.spec.name;
         if self.spec.kind == Kind::Text {
-            return Stored::new(name, false, vec![], None, Values::Text(self.texts));
+            self.texts.finish().map_err(|reason| vec![temporary::no_room(&reason, self.spec.span)])?;
+            return Ok(Stored::new(name, false, vec![], None, Values::Text(self.texts)));
         }
         if self.spec.kind != Kind::Label {
-            let shape = if self.spec.kind == Kind::Scalar { vec![] } else { vec![self.width.unwrap_or(0)] };
-            let missing = self.numbers.iter().any(|v| v.is_nan());
-            return Stored { missing, ..Stored::new(name, true, shape, None, Values::F64(self.numbers)) };
+            let width = self.width.unwrap_or(0);
+            let shape = if self.spec.kind == Kind::Scalar { vec![] } else { vec![width] };
+            let encoding = Encoding { kind: Written::F64, big_endian: false };
+            let values = match region {
+                Some(region) => Values::Disk(Disk::new(region, encoding, width)),
+                None => Values::F64(self.numbers),
+            };
+            return Ok(Stored { missing: self.missing, ..Stored::new(name, true, shape, None, values) });
         }
         let mut class_names: Vec<String> = self.classes.keys().cloned().collect();
         if self.spec.classes.is_none() {
@@ -251,7 +289,7 @@ impl Builder {
         }
         let missing = self.codes.contains(&-1);
         let stored = Stored::new(name, false, vec![], Some(self.classes.len()), Values::I32(self.codes));
-        Stored { missing, class_names, ..stored }
+        Ok(Stored { missing, class_names, ..stored })
     }
 }
 
