@@ -190,10 +190,10 @@
       make(svg, "line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: bottom, y2: bottom, stroke: "#333333" });
       make(svg, "text", { class: "label", x: (LEFT + WIDTH - RIGHT) / 2, y: bottom + 37, "font-size": 12, "text-anchor": "middle", fill: "#333333" }, chart.x ?? `${choice.axis} ${chart.note}`.trim());
       this.legend(svg, entries);
-      const clip = `clip-${views.indexOf(this)}`;
+      const clip = `clip-${this.figure.dataset.chart}`;
       make(make(svg, "clipPath", { id: clip }), "rect", { x: LEFT - 2, y: top - 2, width: WIDTH - LEFT - RIGHT + 4, height: PLOT + 4 });
       const ink = make(svg, "g", { "clip-path": `url(#${clip})` });
-      for (const [value, text] of chart.marks) this.mark(svg, value, text);
+      chart.marks.forEach(([value, text], row) => this.mark(svg, value, text, row));
       for (const s of this.shown) this.curve(ink, s);
       this.svg = svg;
       this.overlay = make(svg, "g", {});
@@ -201,12 +201,12 @@
     }
 
     // A line at a place that has a name.
-    mark(svg, value, text) {
+    mark(svg, value, text, row) {
       const [x] = this.place(value, 1);
       if (!(x >= LEFT && x <= WIDTH - RIGHT)) return;
       make(svg, "line", { class: "mark", x1: x, x2: x, y1: this.top, y2: this.bottom, stroke: "#333333" });
       const left = x > WIDTH * 0.7;
-      make(svg, "text", { class: "label halo", x: x + (left ? -5 : 5), y: this.top + 12, "font-size": 12, "text-anchor": left ? "end" : "start", fill: "#333333" }, text);
+      make(svg, "text", { class: "label halo", x: x + (left ? -5 : 5), y: this.top + 12 + ROW * row, "font-size": 12, "text-anchor": left ? "end" : "start", fill: "#333333" }, text);
     }
 
     curve(parent, { line, raw, points }) {

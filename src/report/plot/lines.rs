@@ -103,12 +103,12 @@ impl Chart {
         }
         svg.line("axis", INK, (LEFT, bottom), (WIDTH - RIGHT, bottom));
         svg.text("label", 12.0, Anchor::Middle, (LEFT + WIDTH - RIGHT) / 2.0, bottom + 37.0, &self.x_label);
-        for (value, name) in &self.marks {
+        for (row, (value, name)) in self.marks.iter().enumerate() {
             let (x, _) = place(*value, 1.0);
             if (LEFT..=WIDTH - RIGHT).contains(&x) {
                 svg.line("mark", INK, (x, top), (x, bottom));
                 let (anchor, beside) = if x > WIDTH * 0.7 { (Anchor::End, -5.0) } else { (Anchor::Start, 5.0) };
-                svg.text("label halo", 12.0, anchor, x + beside, top + 12.0, name);
+                svg.text("label halo", 12.0, anchor, x + beside, top + 12.0 + ROW * row as f64, name);
             }
         }
         for line in &self.lines {
