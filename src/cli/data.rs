@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A .opt file (all its data), or a data file: csv, tsv, npy, npz, idx, text, or a folder of pictures
+    /// A .opt file (all its data), or a data file: csv, tsv, parquet, npy, npz, idx, text, or a folder of pictures
     file: PathBuf,
     /// Where relative data paths are looked up (default: the file's folder)
     #[arg(long, value_name = "DIR")]
@@ -105,6 +105,9 @@ fn program_for(path: &Path) -> Result<(String, String), String> {
                 ),
                 format!("csv(\"{path}\", delimiter = \"\\t\")"),
             )),
+            Some("parquet") => {
+                Some((format!("parquet(\"{path}\", missing = \"keep\")"), format!("parquet(\"{path}\")")))
+            }
             Some("npz") => same(format!("npz(\"{path}\")")),
             Some("npy") => same(format!("npy(x = \"{path}\")")),
             Some("txt") => same(format!("text(\"{path}\", context = 64)")),

@@ -95,7 +95,7 @@ pub fn swept(sweep: &Sweep, trials: &[Trial], out: &Path, file: &Path, as_json: 
         rows.push(vec![dimension.name.clone(), format!("{:.0} %", 100.0 * share), dimension.describe()]);
     }
     output::line(&format!("\n{}", table::render(&rows).trim_end()));
-    if let Some(best) = sweep.best(trials) {
+    if let Some(best) = sweep.best(trials).filter(|best| best.state != State::Diverged) {
         output::line(&format!("\nbest: {} {} with {}", sweep.objective, short(best.value), setting(best)));
         output::line(&format!("optc run {} --train {} {}", file.display(), sweep.name(), flags(best)));
     }

@@ -18,8 +18,6 @@ const FRAME: Duration = Duration::from_millis(50);
 pub struct Progress {
     quiet: bool,
     json: bool,
-    /// Stands before each line, in a comparison.
-    label: String,
     bar: Option<ProgressBar>,
     pace: Pace,
     epochs: usize,
@@ -61,9 +59,8 @@ impl Pace {
 }
 
 impl Progress {
-    pub fn new(quiet: bool, json: bool, label: &str) -> Progress {
-        let label = if label.is_empty() { String::new() } else { format!("{label}  ") };
-        Progress { quiet, json, label, bar: None, pace: Pace::new(), epochs: 0 }
+    pub fn new(quiet: bool, json: bool) -> Progress {
+        Progress { quiet, json, bar: None, pace: Pace::new(), epochs: 0 }
     }
 
     fn say(&self, text: &str) {
@@ -79,29 +76,10 @@ impl Sink for Progress {
         if self.quiet {
             return;
         }
-        if self.label.is_empty() {
-            output::remark(&overview(program, plan));
-        }
-        for remark in &plan.remarks {
-            output::remark(remark);
-        }
-        if plan.done > 0 {
-            output::remark(&format!("resumed after step {} of {}", plan.done, plan.steps));
-        }
-        if std::io::stderr().is_terminal() {
-            let colour = if output::colour() { ".cyan" } else { "" };
-            let style =
-                format!("{{prefix}}{{bar:24{colour}}} {{msg}}  step {{pos}}/{{len}}  {{per_sec}}  {{eta}} left");
-            let bar = ProgressBar::with_draw_target(Some(plan.steps as u64), ProgressDrawTarget::stderr());
-            if let Ok(style) = ProgressStyle::with_template(&style) {
-                bar.set_style(style);
-            }
-            bar.set_prefix(self.label.clone());
-            self.epochs = plan.epochs;
-            bar.set_position(plan.done as u64);
-            bar.reset_eta();
-            self.bar = Some(bar);
-        }
+        output::remark(&overview(program, plan));
+        beginning(plan).iter().for_each(|remark| output::remark(remark));
+        self.epochs = plan.epochs;
+        self.bar = bar(plan.steps, plan.done, "{msg}  step {pos}/{len}  {per_sec}  {eta} left");
     }
 
     fn progress(&mut self, step: usize, epoch: usize, loss: f64) {
@@ -122,7 +100,7 @@ impl Sink for Progress {
         }
         let stride = plan.epochs.div_ceil(LINES).max(1);
         if !self.quiet && (train.epoch.is_multiple_of(stride) || train.epoch == plan.epochs) {
-            self.say(&format!("{}{}", self.label, epoch_line(plan, train, test, took)));
+            self.say(&epoch_line(plan, train, test, took));
         }
     }
 
@@ -132,9 +110,9 @@ impl Sink for Progress {
         }
         if !self.quiet {
             if let Some(stopped) = &summary.stopped {
-                output::remark(&format!("{}{stopped}", self.label));
+                output::remark(stopped);
             }
-            output::remark(&format!("{}{}", self.label, closing(summary)));
+            output::remark(&closing(summary));
         }
     }
 }
@@ -147,6 +125,30 @@ impl Drop for Progress {
         }
     }
 }
+
+/// What the user should know about a run's start.
+fn beginning(plan: &Plan) -> Vec<String> {
+    let resumed = (plan.done > 0).then(|| format!("resumed after step {} of {}", plan.done, plan.steps));
+    plan.remarks.iter().cloned().chain(resumed).collect()
+}
+
+/// A bar, if there is a terminal to draw it on.
+fn bar(length: usize, done: usize, words: &str) -> Option<ProgressBar> {
+    if !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let bar = ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr());
+    let colour = if output::colour() { ".cyan" } else { "" };
+    if let Ok(style) = ProgressStyle::with_template(&format!("{{bar:24{colour}}} {words}")) {
+        bar.set_style(style);
+    }
+    bar.set_position(done as u64);
+    bar.reset_eta();
+    Some(bar)
+}
+
+mod several;
+pub use several::Several;
 
 /// `epoch 3/10  loss 0.2145  accuracy 0.9366  | test loss 0.1900  accuracy 0.9433  0.42 s`
 fn epoch_line(plan: &Plan, train: &Record, test: Option<&Record>, took: Duration) -> String {
@@ -221,6 +223,7 @@ mod tests {
             epoch: 3,
             split,
             tables: vec![],
+            hypers: vec![],
             values: vec![("loss".into(), loss), ("accuracy".into(), 0.93661)],
         };
         let plan = Plan {
@@ -230,6 +233,7 @@ mod tests {
             steps_per_epoch: 10,
             steps: 100,
             done: 0,
+            earlier: Duration::ZERO,
             out: None,
             remarks: vec![],
         };

@@ -1,15 +1,16 @@
 //! `optc run FILE`
 
 use super::runs::{self, Beside, RUNS};
-use super::{DONE, Status, USAGE, WRONG, args, experiment, output, progress, table};
+use super::{DONE, Status, USAGE, WRONG, args, compare, experiment, output, progress, table};
+use crate::diag::error;
 use crate::driver::{self, Experiment, Job, Request, Session};
-use crate::experiment::compare::{Comparison, Variant};
 use crate::experiment::lr_range::{self, Range};
-use crate::experiment::sweep::{Setup, Sweep};
+use crate::experiment::sweep::{Setup, State, Sweep};
 use crate::ir::DType;
 use crate::report;
+use crate::sema::program::Objective;
 use crate::train::metrics::number;
-use crate::train::{Engine, Failure, Summary, TrainOptions, among_others, folder, train};
+use crate::train::{Engine, Failure, Summary, TrainOptions, folder, train};
 use serde_json::{Map, Value, json};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -20,18 +21,18 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args)]
 pub struct Args {
     /// The program: its `train`, `compare` or `sweep` is run
-    file: PathBuf,
+    pub file: PathBuf,
     #[command(flatten)]
     shape: args::Shape,
     /// Seed of initial values, shuffling and dropout
     #[arg(long)]
-    seed: Option<u64>,
+    pub seed: Option<u64>,
     /// Threads to use (default: all)
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     /// What runs the program
     #[arg(long, value_enum, default_value = "jit")]
-    engine: args::Engine,
+    pub engine: args::Engine,
     /// Stop after this many steps
     #[arg(long)]
     steps: Option<usize>,
@@ -43,7 +44,7 @@ pub struct Args {
     out: Option<PathBuf>,
     /// Continue a run from its newest checkpoint (default: the newest run)
     #[arg(long, value_name = "DIR", num_args = 0..=1)]
-    resume: Option<Option<PathBuf>>,
+    pub resume: Option<Option<PathBuf>>,
     /// Begin with the weights in a file of an earlier run
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     weights: Option<PathBuf>,
@@ -64,16 +65,16 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     max_time: Option<Duration>,
     #[command(flatten)]
-    beside: Beside,
+    pub beside: Beside,
     /// After the run, time the kernels of a step, by source line, for the report
     #[arg(long)]
-    profile: bool,
+    pub profile: bool,
     /// Only results and problems
     #[arg(long)]
-    quiet: bool,
+    pub quiet: bool,
     /// Results as JSON: an object an epoch, and a last one
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// The rates of `--lr-range`.
@@ -146,7 +147,7 @@ pub fn run(args: Args) -> Status {
             Some(range) => runner.range(&job, range.unwrap_or(RANGE)),
             None => runner.single(&job),
         },
-        Experiment::Compare { name, jobs } => runner.compare(&name, &jobs),
+        Experiment::Compare { name, jobs } => compare::run(&runner, &name, &jobs).map_err(End::Failed),
         Experiment::Sweep(sweep) => runner.sweep(&sweep),
     };
     if several {
@@ -177,15 +178,16 @@ impl From<Failure> for End {
     }
 }
 
-struct Runner<'a> {
+/// What the runs of one command share.
+pub(super) struct Runner<'a> {
     engine: Box<dyn Engine>,
-    threads: usize,
-    session: &'a Session,
-    args: &'a Args,
+    pub threads: usize,
+    pub session: &'a Session,
+    pub args: &'a Args,
     /// `--set`, and those of the run that is resumed.
     sets: &'a [(String, String)],
     float: DType,
-    out: PathBuf,
+    pub out: PathBuf,
     interrupt: Arc<AtomicBool>,
 }
 
@@ -232,7 +234,7 @@ fn listen(flag: &Arc<AtomicBool>) {
 
 impl Runner<'_> {
     fn single(&self, job: &Job) -> Result<(), End> {
-        let summary = self.train(job, "", self.args.seed.or(job.seed), self.out.clone())?;
+        let summary = self.train(job, self.args.seed.or(job.seed), self.out.clone())?;
         if self.args.json {
             output::object(&summary_json(&summary));
         } else {
@@ -249,46 +251,8 @@ impl Runner<'_> {
         Ok(())
     }
 
-    fn compare(&self, name: &str, jobs: &[Job]) -> Result<(), End> {
-        let root = &self.out;
-        self.describe("compare", name)?;
-        let first_seed = jobs.iter().filter_map(|j| j.seed).min().unwrap_or(0);
-        let mut variants: Vec<Variant> = Vec::new();
-        let mut problem = None;
-        for (index, job) in jobs.iter().enumerate() {
-            // --seed moves the whole range of seeds.
-            let moved = |s: u64| self.args.seed.map_or(s, |base| base.wrapping_add(s - first_seed));
-            let seed = job.seed.map(moved).or(self.args.seed);
-            let name = slug(&job.label);
-            let out = root.join(format!("{:02}-{}", index + 1, if name.is_empty() { "run" } else { &name }));
-            let fold = job.fold.map(|f| format!("fold {}/{}", f.index + 1, f.of));
-            let parts = [Some(job.label.clone()), seed.map(|s| format!("seed {s}")), fold];
-            let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-            if variants.last().is_none_or(|v| v.label != job.label) {
-                variants.push(Variant { label: job.label.clone(), ..Variant::default() });
-            }
-            let variant = variants.last_mut().expect("pushed above");
-            match self.train(job, &parts.join(", "), seed, out) {
-                Ok(summary) => variant.runs.push(summary),
-                // The other variants may do better.
-                Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603" | "E0607") => {
-                    output::diagnostics(&self.session.sources, &[(*why).clone()]);
-                    variant.diverged += 1;
-                    problem = Some(why);
-                }
-                Err(other) => return Err(among_others(other, root).into()),
-            }
-        }
-        if let Some(why) = problem.filter(|_| variants.iter().all(|v| v.runs.is_empty())) {
-            return Err(Failure::Training(why).into());
-        }
-        let objective = jobs.first().map(|j| j.program.settings.control.objective.clone()).unwrap_or_default();
-        experiment::compared(&Comparison { name: name.to_string(), objective, variants }, root, self.args.json);
-        Ok(())
-    }
-
     fn sweep(&self, sweep: &Sweep) -> Result<(), End> {
-        self.describe("sweep", sweep.name())?;
+        self.describe("sweep", sweep.name(), Some(&sweep.objective))?;
         let engine = driver::engine(self.args.engine.kind(), 1);
         let setup = Setup {
             out: self.out.clone(),
@@ -309,28 +273,41 @@ impl Runner<'_> {
             }
         })?;
         experiment::swept(sweep, &trials, &self.out, &self.args.file, self.args.json);
+        if trials.iter().all(|trial| trial.state == State::Diverged) {
+            let what = error("E0601", format!("training diverged in all {} trials", trials.len()));
+            let what = what.help("search smaller learning rates, or clip the gradients");
+            return Err(Failure::Training(Box::new(what)).into());
+        }
         Ok(())
     }
 
     fn range(&self, job: &Job, range: Range) -> Result<(), End> {
-        self.describe("lr_range", &job.program.name)?;
-        let seed = self.args.seed.unwrap_or(job.program.settings.seed);
+        self.describe("lr_range", &job.program.name, None)?;
+        let options = self.options("", self.args.seed, None);
         let range = Range { steps: self.args.steps.unwrap_or(range.steps).max(2), ..range };
-        let (name, points) = lr_range::run(&job.program, self.engine.as_ref(), job.dataset.as_ref(), seed, range)?;
+        let (name, points) = lr_range::run(&job.program, self.engine.as_ref(), job.dataset.as_ref(), &options, range)?;
         experiment::ranged(&name, &points, lr_range::advice(&points), &self.out, self.args.json);
+        runs::report_on_all(&self.out, self.args.beside);
         Ok(())
     }
 
     /// The folder of several runs says how to repeat them, as that of one does.
-    fn describe(&self, kind: &str, name: &str) -> Result<(), Failure> {
+    pub fn describe(&self, kind: &str, name: &str, objective: Option<&Objective>) -> Result<(), Failure> {
         let mut config = self.config("");
         config.insert(kind.into(), json!(name));
-        Ok(folder::describe(&self.out, &Value::Object(config))?)
+        if let Some(objective) = objective {
+            config.insert("objective".into(), json!(objective.to_string()));
+            config.insert("maximize".into(), json!(objective.maximize));
+        }
+        folder::describe(&self.out, &Value::Object(config))?;
+        // What an earlier experiment found is not what this one will find.
+        let _ = std::fs::remove_file(self.out.join(format!("{kind}.json")));
+        Ok(())
     }
 
-    fn train(&self, job: &Job, label: &str, seed: Option<u64>, out: PathBuf) -> Result<Summary, Failure> {
-        let options = self.options(label, seed, Some(out.clone()));
-        let mut progress = progress::Progress::new(self.args.quiet, self.args.json, label);
+    fn train(&self, job: &Job, seed: Option<u64>, out: PathBuf) -> Result<Summary, Failure> {
+        let options = self.options("", seed, Some(out.clone()));
+        let mut progress = progress::Progress::new(self.args.quiet, self.args.json);
         let ended = train(&job.program, self.engine.as_ref(), job.dataset.as_ref(), &options, &mut progress);
         if self.args.profile && ended.is_ok() {
             report::profile::write(&out, job, self.threads, &self.session.sources)?;
@@ -339,7 +316,7 @@ impl Runner<'_> {
         ended
     }
 
-    fn options(&self, label: &str, seed: Option<u64>, out: Option<PathBuf>) -> TrainOptions {
+    pub fn options(&self, label: &str, seed: Option<u64>, out: Option<PathBuf>) -> TrainOptions {
         // Of several runs some may not have begun when the process ended.
         let begun = |out: &PathBuf| *out == self.out || out.join("config.json").exists();
         let resume = self.args.resume.is_some() && out.as_ref().is_some_and(begun);
@@ -385,13 +362,6 @@ fn command() -> Vec<String> {
     std::iter::once("optc".to_string()).chain(given).collect()
 }
 
-/// A label as a file name.
-fn slug(label: &str) -> String {
-    let simple = label.chars().map(|c| if c.is_alphanumeric() || c == '.' { c } else { ' ' });
-    let words: String = simple.take(60).collect();
-    words.split_whitespace().collect::<Vec<_>>().join("-")
-}
-
 fn result_rows(summary: &Summary) -> Vec<Vec<String>> {
     let records = [("train", &summary.train), ("test", &summary.test)];
     let present: Vec<_> = records.iter().filter_map(|(name, r)| r.as_ref().map(|r| (*name, r))).collect();
@@ -426,12 +396,4 @@ fn summary_json(summary: &Summary) -> Value {
         "first_step_seconds": number(summary.first_step.as_secs_f64()),
         "sample": summary.sample,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn labels_become_file_names() {
-        assert_eq!(super::slug("optimizer = SGD(0.01), β = 2"), "optimizer-SGD-0.01-β-2");
-    }
 }

@@ -4,6 +4,7 @@ use super::{DONE, Status, USAGE, WRONG, output, table};
 use crate::diag::Diagnostic;
 use crate::report::folders::{self, Entry};
 use crate::report::load::{Run, Series};
+use crate::report::page;
 use crate::report::plot::scale::short;
 use crate::report::spark::spark;
 use crate::report::{self, trials};
@@ -340,7 +341,8 @@ pub fn report_on_all(folder: &Path, beside: Beside) {
 
 /// Writes a report after a run. It is no reason for a good run to fail.
 pub fn report_on(folder: &Path, beside: Beside) {
-    let known = Run::read(folder).is_some() || trials::read(folder).is_some() || !Run::read_all(folder).is_empty();
+    let of_several = || trials::read(folder).is_some() || page::range::read(folder).is_some();
+    let known = Run::read(folder).is_some() || of_several() || !Run::read_all(folder).is_empty();
     if known && let Err(problem) = report::write(folder, beside.options()) {
         output::diagnostics(&SourceMap::new(), &[problem]);
     }

@@ -117,7 +117,7 @@ impl Comparison {
                 };
                 line.push(Self::spread(variant, split, name).map_or("-".into(), text));
             }
-            let seconds: Vec<f64> = variant.runs.iter().map(|r| r.training.as_secs_f64()).collect();
+            let seconds: Vec<f64> = variant.runs.iter().map(|r| (r.earlier + r.training).as_secs_f64()).collect();
             line.push(Spread::of(&seconds).map_or("-".into(), |s| format!("{:.2}", s.mean)));
             if tested {
                 line.push(match self.chance(index) {

@@ -7,9 +7,11 @@ use crate::diag::error;
 use crate::ir::InputKind;
 use crate::sema::program::Program;
 use crate::train::batches::Gatherer;
+use crate::train::checkpoint::{self, Want};
 use crate::train::stage::{Stage, column_types};
 use crate::train::state::State;
-use crate::train::{Engine, Failure, Rows, is_rate, layout};
+use crate::train::{Engine, Failure, Rows, TrainOptions, failed, is_rate, layout, load};
+use std::sync::atomic::Ordering;
 
 /// Of the loss that is smoothed, the part that stays from step to step.
 const SMOOTHING: f64 = 0.9;
@@ -40,14 +42,16 @@ pub struct Advice {
     pub lowest: f64,
 }
 
-/// Trains while the rates grow. Rates of several rules keep their ratios; the range is that of the first.
+/// Trains while the rates grow. Rates of several rules keep their ratios; the range is that of the first. Of the options,
+/// those about the start hold: seed, weights and where files are looked for; Ctrl-C ends the test, and what it has counts.
 pub fn run(
     program: &Program,
     engine: &dyn Engine,
     data: &dyn Rows,
-    seed: u64,
+    options: &TrainOptions,
     range: Range,
 ) -> Result<(String, Vec<Point>), Failure> {
+    let seed = options.seed.unwrap_or(program.settings.seed);
     let rates: Vec<_> = program.hypers.iter().filter(|h| is_rate(&h.name)).collect();
     let Some(first) = rates.iter().find(|h| h.value > 0.0) else {
         let what = error("E0308", "there is no learning rate to vary");
@@ -57,13 +61,17 @@ pub fn run(
     let layout = layout(program, data, seed)?;
     let batch = layout.batch;
     let mut state = State::init(program, engine, seed)?;
+    load::apply(program, &options.search, &mut state)?;
+    if let Some(path) = &options.weights {
+        checkpoint::restore(path, program, state.buffers_mut(), Want::Model, options.partial)?;
+    }
     let graph = program.graphs.step(batch)?;
     let columns = column_types(program, &graph, batch)?;
     let mut stage = Stage::new(program, &graph, engine, &state, &columns, batch)?;
     let mut gatherer = Gatherer::new(data, layout, columns, 1, 0);
     let (mut block, mut next) = (None, 0);
     let mut points: Vec<Point> = vec![];
-    let (mut mean, mut weight) = (0.0, 0.0);
+    let (mut mean, mut weight, mut best) = (0.0, 0.0, f64::INFINITY);
     for step in 1..=range.steps {
         // A smaller last batch is left out: its loss is of other noise.
         loop {
@@ -88,13 +96,24 @@ pub fn run(
         state.step = step;
         state.set_clocks(step);
         stage.run(&mut state);
+        if let Some(failed) = stage.failed() {
+            match failed::failure(&failed, failed::explain(engine, &failed, None, &format!(" in step {step}"))) {
+                // A rate that is too large may leave a matrix without a decomposition: that is an end like others.
+                Failure::Training(_) if points.len() > 1 => break,
+                failure => return Err(failure),
+            }
+        }
         let loss = stage.value(0);
         mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;
         weight = SMOOTHING * weight + (1.0 - SMOOTHING);
         let smooth = mean / weight;
         points.push(Point { rate, loss, smooth });
-        let best = points.iter().map(|p| p.smooth).fold(f64::INFINITY, f64::min);
-        if !smooth.is_finite() || smooth > DIVERGED * best.max(f64::MIN_POSITIVE) && step > range.steps / 10 {
+        best = best.min(smooth);
+        let interrupted = options.interrupt.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed));
+        if interrupted
+            || !smooth.is_finite()
+            || smooth > DIVERGED * best.max(f64::MIN_POSITIVE) && step > range.steps / 10
+        {
             break;
         }
     }

@@ -145,6 +145,9 @@ fn range(low: &Expr, high: &Expr, log: bool, at: Span) -> Result<Kind, Diagnosti
     let whole = |e: &Expr| matches!(&e.kind, ExprKind::Int(_));
     let negative_whole = |e: &Expr| matches!(&e.kind, ExprKind::Unary(UnOp::Neg, x) if whole(x));
     let is_int = |e: &Expr| whole(e) || negative_whole(e);
+    if is_int(low) && is_int(high) && a.abs().max(b.abs()) > 2f64.powi(53) {
+        return Err(wrong("its ends must be at most 2^53"));
+    }
     Ok(match is_int(low) && is_int(high) {
         true => Kind::Int { low: a as i64, high: b as i64, log },
         false => Kind::Float { low: a, high: b, log },
@@ -201,7 +204,9 @@ pub mod tests {
 
     #[test]
     fn wrong_values_are_refused() {
-        for wrong in ["3", "log(3)", "log(0.0 .. 1.0)", "2 .. 1", "[]", "a .. b", "log(1 .. 2, 3)"] {
+        for wrong in
+            ["3", "log(3)", "log(0.0 .. 1.0)", "2 .. 1", "[]", "a .. b", "log(1 .. 2, 3)", "0 .. 9223372036854775807"]
+        {
             let found = dimension("x", wrong).expect_err(wrong);
             assert_eq!(found.code, "E0308", "{wrong}");
         }

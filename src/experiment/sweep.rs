@@ -10,6 +10,7 @@
 //! choices again, and takes the results of lines that are there instead of running them.
 
 use super::maker::{Job, Maker};
+use super::pool;
 use super::runs::Plan;
 use super::search::{BATCH, Tried};
 use super::space::{Dimension, Point};
@@ -25,11 +26,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-
-/// Trials recurse as deeply as the main thread may.
-const STACK_BYTES: usize = 256 << 20;
 
 pub struct Sweep {
     maker: Maker,
@@ -217,9 +214,8 @@ impl Sweep {
                     trial.seconds += outcome.seconds;
                     if outcome.diverged {
                         trial.state = State::Diverged;
-                    } else {
-                        at_stage[stage].push(self.cost(outcome.value));
                     }
+                    at_stage[stage].push(self.cost(outcome.value));
                 }
                 going.retain(|index| batch[*index].state == State::Done);
                 if stage + 1 < stages.len() {
@@ -239,9 +235,10 @@ impl Sweep {
                 }
             }
             // A trial that came further was better where the others stopped: values of one stage are compared with each
-            // other, and stages by themselves.
+            // other, and stages by themselves. What diverged is worst, however far it came.
+            let key = |t: &Trial| (t.state == State::Diverged, std::cmp::Reverse(t.stages));
             let mut order: Vec<&Trial> = trials.iter().collect();
-            order.sort_by(|a, b| b.stages.cmp(&a.stages).then(self.cost(a.value).total_cmp(&self.cost(b.value))));
+            order.sort_by(|a, b| key(a).cmp(&key(b)).then(self.cost(a.value).total_cmp(&self.cost(b.value))));
             order.iter().enumerate().for_each(|(rank, trial)| tried[trial.number].value = Some(rank as f64));
         }
         Ok(trials)
@@ -291,41 +288,8 @@ impl Sweep {
         stage: usize,
         epochs: usize,
     ) -> Result<Vec<Outcome>, Failure> {
-        let results: Vec<Mutex<Option<Result<Outcome, Failure>>>> = going.iter().map(|_| Mutex::new(None)).collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            loop {
-                let k = next.fetch_add(1, Ordering::Relaxed);
-                let Some(index) = going.get(k) else { return };
-                let outcome = self.trial(setup, log, &batch[*index], stage, epochs);
-                let stop = outcome.is_err();
-                *results[k].lock().unwrap_or_else(|e| e.into_inner()) = Some(outcome);
-                if stop {
-                    // An error of one trial (or Ctrl-C) is the sweep's: no further one begins.
-                    next.store(usize::MAX / 2, Ordering::Relaxed);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..setup.threads.min(going.len()) {
-                let made = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
-                if made.is_err() {
-                    break;
-                }
-            }
-        });
-        let mut outcomes = vec![];
-        let mut missing = false;
-        for result in results {
-            match result.into_inner().unwrap_or_else(|e| e.into_inner()) {
-                Some(outcome) => outcomes.push(outcome?),
-                None => missing = true,
-            }
-        }
-        match missing {
-            true => Err(error("E0901", "internal error: a trial could not be started").into()),
-            false => Ok(outcomes),
-        }
+        let trial = |k: usize| self.trial(setup, log, &batch[going[k]], stage, epochs);
+        pool::run(going.len(), setup.threads, trial)
     }
 
     /// Runs a trial until so many epochs, or takes what the log says of it.
@@ -342,12 +306,16 @@ impl Sweep {
         }
         let job = self.job(&trial.places)?;
         let out = setup.out.join(format!("trial-{:03}", trial.number + 1));
+        let resume = stage > 0 || setup.resume && out.join("config.json").exists();
+        if setup.resume {
+            same_trial(&out, trial)?;
+        }
         let mut options = TrainOptions {
             threads: 1,
             seed: setup.seed.or(Some(self.seed)),
             epochs: Some(epochs),
-            // Also a trial that was killed in this stage goes on.
-            resume: out.join("config.json").exists(),
+            // Also a trial that was killed in this stage goes on; a folder that another sweep left does not.
+            resume,
             out: Some(out),
             max_time: setup.options.max_time.map(|limit| limit.saturating_sub(setup.started.elapsed())),
             ..setup.options.clone()
@@ -373,6 +341,22 @@ impl Sweep {
         Ok(outcome)
     }
 }
+
+/// A folder that is there already is of this trial.
+fn same_trial(out: &Path, trial: &Trial) -> Result<(), Diagnostic> {
+    let text = std::fs::read_to_string(out.join("config.json")).unwrap_or_default();
+    let Ok(config) = serde_json::from_str::<Value>(&text) else { return Ok(()) };
+    match trial.set.iter().find(|(name, value)| config["set"][name] != json!(value)) {
+        None => Ok(()),
+        Some((name, value)) => {
+            let what = error("E0501", format!("'{}' is of another sweep", out.display()));
+            let what = what.note(format!("its {name} was {}; now it would be {value}", config["set"][name]));
+            Err(what.help(OTHER_SWEEP))
+        }
+    }
+}
+
+const OTHER_SWEEP: &str = "resume with the file that began the sweep, or begin a new one with another --out";
 
 /// `trials.jsonl`: a line for each stage of each trial.
 struct Log {
@@ -414,7 +398,7 @@ impl Log {
         }
         let what = error("E0501", format!("'{}' is of another sweep", self.path.display()));
         let what = what.note(format!("trial {} was {set}; now it would be {}", trial.number + 1, set_json(trial)));
-        Err(what.help("resume with the file that began the sweep, or begin a new one with another --out"))
+        Err(what.help(OTHER_SWEEP))
     }
 
     fn add(&self, trial: &Trial, stage: usize, outcome: &Outcome, summary: Option<&Summary>) -> Result<(), Diagnostic> {

@@ -86,5 +86,5 @@ where
 }
 
 fn clamped(index: &ArrayD<i32>, size: usize) -> Vec<usize> {
-    index.iter().map(|i| (*i).clamp(0, size as i32 - 1) as usize).collect()
+    index.iter().map(|i| usize::try_from(*i).unwrap_or(0).min(size - 1)).collect()
 }

@@ -256,6 +256,31 @@ fn looped(b: &mut Builder, x: NodeId, pool: &[NodeId], dice: &mut Dice, smooth: 
     scan::result(b, node, dice.roll(emits + 1))
 }
 
+/// A loop over three steps and a batch of four rows, with weights and masks of which some have as many rows. Bodies that mix rows
+/// are among them.
+pub fn batch_loop(choices: &[u32]) -> Scan {
+    let mut body = Graph::new();
+    let mut inside: Vec<NodeId> = vec![];
+    for shape in [&[4, 3][..], &[4, 3], &[4, 2], &[3, 3], &[4], &[4, 4], &[3]] {
+        inside.push(body.add_input("x", Type::new(DType::F64, shape), InputKind::Arg, Span::default()));
+    }
+    let mut inner = Builder::new(&mut body, Span::default());
+    for choice in choices {
+        if let Some(made) = grow(&mut inner, &inside, &mut Dice(*choice), true)
+            && inner.graph.ty(made).elements() <= MAX_ELEMENTS
+        {
+            inside.push(made);
+        }
+    }
+    let last = *inside.iter().rfind(|id| *inner.graph.shape(**id) == [4, 3]).unwrap_or(&inside[0]);
+    let last = inner.unary(Unary::Tanh, last);
+    body.add_output("carry", last, OutputKind::Update(0));
+    if let Some(id) = inside.iter().rfind(|id| body.shape(**id).first() == Some(&4)) {
+        body.add_output("value", *id, OutputKind::Value);
+    }
+    Scan { body, steps: 3, carries: 1, slices: 2, reverse: false }
+}
+
 /// One of the numbers that simplification knows, in the shape of `like`.
 fn constant(b: &mut Builder, like: NodeId, dice: &mut Dice) -> NodeId {
     let value = dice.pick(&[0.0, 1.0, -1.0, 2.0, 0.5, 3.0, -2.0]);

@@ -44,10 +44,18 @@ impl Scan {
         Type::new(ty.dtype, [&[self.steps], ty.shape.as_slice()].concat())
     }
 
-    /// Where a result lies among all, in elements.
+    /// Where each result lies among all, in elements.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut end = 0;
+        (0..self.body.outputs.len()).map(move |k| {
+            let start = end;
+            end += self.result_type(k).elements();
+            start..end
+        })
+    }
+
     pub fn range(&self, k: usize) -> Range<usize> {
-        let start: usize = (0..k).map(|k| self.result_type(k).elements()).sum();
-        start..start + self.result_type(k).elements()
+        self.ranges().nth(k).unwrap_or_else(|| unreachable!("a loop has no result {k}"))
     }
 
     /// The element type of all results.
@@ -117,11 +125,6 @@ pub fn result(b: &mut Builder, id: NodeId, k: usize) -> NodeId {
     let op = Op::Slice { start: vec![range.start], limit: vec![range.end], stride: vec![1] };
     let flat = b.push(op, &[id], Hint::default());
     b.push(Op::Reshape, &[flat], Hint { dtype: None, shape: Some(ty.shape) })
-}
-
-/// The first result of `scan` that starts and ends at these elements.
-pub fn result_at(scan: &Scan, range: &Range<usize>) -> Option<usize> {
-    (0..scan.body.outputs.len()).find(|k| scan.range(*k) == *range)
 }
 
 /// Appends a scan.

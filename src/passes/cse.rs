@@ -1,5 +1,6 @@
 //! Common subexpressions: nodes of the same operation, type and operands become one, the first.
 
+use crate::ir::scan::Scan;
 use crate::ir::{Binary, Graph, Node, NodeId, Op};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
@@ -59,8 +60,21 @@ fn same_op(a: &Op, b: &Op) -> bool {
         (Op::Dense(x), Op::Dense(y)) => {
             x.len() == y.len() && x.iter().zip(y.iter()).all(|(x, y)| x.to_bits() == y.to_bits())
         }
+        (Op::Scan(x), Op::Scan(y)) => same_loop(x, y),
         _ => a == b,
     }
+}
+
+/// Whether two loops do the same, whatever their inputs and outputs are called and wherever they were written.
+pub fn same_loop(a: &Scan, b: &Scan) -> bool {
+    let counts = |s: &Scan| (s.steps, s.reverse, s.carries, s.slices, s.body.inputs.len(), s.body.outputs.len());
+    let (mut inputs, mut outputs) =
+        (a.body.inputs.iter().zip(&b.body.inputs), a.body.outputs.iter().zip(&b.body.outputs));
+    counts(a) == counts(b)
+        && a.body.nodes.len() == b.body.nodes.len()
+        && inputs.all(|(x, y)| x.ty == y.ty)
+        && outputs.all(|(x, y)| x.node == y.node && x.kind == y.kind)
+        && a.body.nodes.iter().zip(&b.body.nodes).all(|(x, y)| same_value(x, y))
 }
 
 /// Equal nodes have equal hashes; attributes that seldom distinguish nodes are left to `same_value`.

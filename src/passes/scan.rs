@@ -7,6 +7,7 @@
 //! * A weight that the loop multiplies by from its other side is transposed once, before the loop.
 //! * Operands that are the same at every step become constants, and those filled with one number become that number.
 
+use super::cse::same_loop;
 use super::rewrite::uniform;
 use crate::ir::build::Builder;
 use crate::ir::op::Hint;
@@ -84,10 +85,7 @@ fn slice(b: &mut Builder, scan: NodeId, start: usize, limit: usize) -> NodeId {
 
 /// The result that holds these elements.
 fn holder(scan: &Scan, start: usize, limit: usize) -> Option<usize> {
-    (0..scan.body.outputs.len()).find(|k| {
-        let range = scan.range(*k);
-        range.start <= start && limit <= range.end && start < limit
-    })
+    scan.ranges().position(|range| range.start <= start && limit <= range.end && start < limit)
 }
 
 /// Which results of each loop are read. Loops that are not read result by result are left out: all of them stay where they are.
@@ -357,7 +355,7 @@ impl<'a> Shrink<'a> {
         let (carries, slices) = (self.carries.len(), self.slices.len());
         let args = [self.carries, self.slices, self.constants.clone()].concat();
         let new = Scan { body: made, steps: old.steps, reverse: old.reverse, carries, slices };
-        let differs = new != *old || args != self.args;
+        let differs = !same_loop(&new, old) || args != self.args;
         let id = scan::push(b, new.clone(), &args);
         let mut places = vec![Place::Nowhere; outputs.len()];
         for (at, k) in (0..old.carries).filter(|k| outputs[*k]).enumerate() {

@@ -168,3 +168,70 @@ impl Split<'_> {
         Some((self.made.push(op, &args, hint, node.span), Some(axis)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interp::eval;
+    use crate::ir::scan;
+    use crate::ir::{OutputKind, Type, arbitrary};
+    use crate::runtime::Tensor;
+    use proptest::prelude::*;
+
+    /// The whole value of a loop.
+    fn value(scan: &Scan, operands: &[Tensor]) -> Vec<f64> {
+        let mut graph = Graph::new();
+        let input = |t: &Tensor| graph.add_input("x", t.ty().clone(), InputKind::Arg, Default::default());
+        let args: Vec<NodeId> = operands.iter().map(input).collect();
+        let node = scan::push(&mut Builder::new(&mut graph, Default::default()), scan.clone(), &args);
+        graph.add_output("y", node, OutputKind::Value);
+        eval(&graph, &operands.iter().collect::<Vec<_>>())[0].to_f64s()
+    }
+
+    /// Rows `from..to` of an axis.
+    fn rows(x: &[f64], shape: &[usize], axis: usize, from: usize, to: usize) -> Vec<f64> {
+        let inner: usize = shape[axis + 1..].iter().product();
+        x.chunks(shape[axis] * inner).flat_map(|c| c[from * inner..to * inner].to_vec()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        /// A loop that may be split gives, part by part, what it gives for all rows.
+        #[test]
+        fn parts_are_rows_of_the_whole(choices in prop::collection::vec(any::<u32>(), 0..8)) {
+            let whole = arbitrary::batch_loop(&choices);
+            let Some((part, with_rows)) = of_rows(&whole, 2) else { return Ok(()) };
+            let stacked = whole.carries..whole.carries + whole.slices;
+            let axis = |k: usize| usize::from(stacked.contains(&k));
+            let operands: Vec<Tensor> = (0..whole.body.inputs.len()).map(|k| {
+                let mut shape = whole.body.inputs[k].ty.shape.clone();
+                if stacked.contains(&k) {
+                    shape.insert(0, whole.steps);
+                }
+                let ty = Type::new(whole.body.inputs[k].ty.dtype, shape);
+                let wave = |i: usize| ((i * 7 + k * 3) as f64).sin();
+                Tensor::from_f64s(ty.clone(), &(0..ty.elements()).map(wave).collect::<Vec<_>>())
+            }).collect();
+            let all = value(&whole, &operands);
+            for start in [0, 2] {
+                let few: Vec<Tensor> = operands.iter().enumerate().map(|(k, x)| {
+                    let mut ty = x.ty().clone();
+                    if !with_rows[k] {
+                        return Tensor::from_f64s(ty, &x.to_f64s());
+                    }
+                    let values = rows(&x.to_f64s(), &ty.shape, axis(k), start, start + 2);
+                    ty.shape[axis(k)] = 2;
+                    Tensor::from_f64s(ty, &values)
+                }).collect();
+                let found = value(&part, &few);
+                for k in 0..whole.body.outputs.len() {
+                    let ty = whole.result_type(k);
+                    let expected = rows(&all[whole.range(k)], &ty.shape, usize::from(k >= whole.carries), start, start + 2);
+                    for (a, b) in found[part.range(k)].iter().zip(&expected) {
+                        prop_assert!((a - b).abs() <= 1e-12 * (1.0 + b.abs()) || !b.is_finite(), "{a} instead of {b}");
+                    }
+                }
+            }
+        }
+    }
+}

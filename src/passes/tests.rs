@@ -43,6 +43,25 @@ fn constants_fold_and_scalars_stay_in_double() {
 }
 
 #[test]
+fn an_element_of_a_count_is_its_place() {
+    assert_becomes(
+        r#"input "i": i32[3] arg
+        %0: i32[3] = input[0]
+        %1: i32[8] = iota[axis=0]
+        %2: i32[3] = gather[axis=0] %1, %0
+        output "y": %2 value"#,
+        r#"%0: i32[3] = input[0]
+        %1: i32[] = const[0.0]
+        %2: i32[3] = broadcast %1
+        %3: i32[] = const[7.0]
+        %4: i32[3] = broadcast %3
+        %5: i32[3] = maximum %0, %2
+        %6: i32[3] = minimum %5, %4
+        output "y": %6 value"#,
+    );
+}
+
+#[test]
 fn powers_and_divisions() {
     assert_becomes(
         r#"input "x": f32[8] arg

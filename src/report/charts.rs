@@ -1,6 +1,6 @@
 //! Curves out of the logs of one or more runs.
 
-use super::load::{Better, Run, better};
+use super::load::{Better, HYPER, Run, better};
 use super::plot::lines::{Chart, Line};
 use super::plot::svg::{COLOURS, shade};
 use super::thin::thin;
@@ -9,6 +9,10 @@ use super::thin::thin;
 const POINTS: usize = 1000;
 /// Points of all curves of one chart: with many runs, each has fewer.
 const POINTS_OF_CHART: usize = 12_000;
+/// Points of all curves of the page: with hundreds of them (a rule that observes each tensor), each has fewer.
+const POINTS_OF_PAGE: usize = 100_000;
+/// However many curves there are.
+const LEAST_POINTS: usize = 60;
 
 /// The curves of one logged value.
 #[derive(Clone, Debug)]
@@ -21,7 +25,9 @@ pub struct Curves {
 }
 
 /// A chart for each value that some run logged: metrics first, then what rules observed.
-pub fn curves(runs: &[Run]) -> Vec<Curves> {
+///
+/// Where there are more variants than colours, brightness tells `places` (0 the best, 1 the worst), or the order of their losses.
+pub fn curves(runs: &[Run], places: Option<&[f64]>) -> Vec<Curves> {
     let mut names: Vec<&str> = vec![];
     for series in runs.iter().flat_map(|r| &r.series) {
         if !names.contains(&series.name.as_str()) {
@@ -30,15 +36,23 @@ pub fn curves(runs: &[Run]) -> Vec<Curves> {
     }
     let observed = |name: &str| runs.iter().any(|r| r.is_observed(name));
     names.sort_by_key(|n| observed(n));
-    let colours = Colours::of(runs);
+    let colours = Colours::of(runs, places);
     names.into_iter().map(|name| one(name, observed(name), runs, &colours)).collect()
 }
 
 fn one(name: &str, observed: bool, runs: &[Run], colours: &Colours) -> Curves {
     let has_test = runs.iter().any(|r| r.find("test", name).is_some());
-    let most = (POINTS_OF_CHART / runs.len().max(1)).clamp(60, POINTS);
+    let all: usize = runs.iter().map(|r| r.series.len()).sum();
+    let share = (POINTS_OF_CHART / runs.len().max(1)).min(POINTS_OF_PAGE / all.max(1));
+    let most = share.clamp(LEAST_POINTS, POINTS);
     let mut lines = vec![];
     for (index, run) in runs.iter().enumerate() {
+        if let Some(points) = hyper(run, name, runs) {
+            let label = if runs.len() == 1 { name.to_string() } else { colours.labels[index].clone() };
+            let (colour, shade, listed) = (colours.of[index], colours.shades[index].clone(), runs.len() > 1);
+            let points = thin(&points, most);
+            lines.push(Line { label, split: "", colour, shade, dashed: false, listed, faint: false, points });
+        }
         for split in ["step", "train", "test"] {
             let Some(series) = run.find(split, name) else { continue };
             let points = thin(&series.points, most);
@@ -80,7 +94,17 @@ fn one(name: &str, observed: bool, runs: &[Run], colours: &Colours) -> Curves {
     }
     let x_label = if notes.is_empty() { "step".into() } else { format!("step ({})", notes.join("; ")) };
     let log = better(name) == Some(Better::Low) && wide(&lines);
-    Curves { name: name.to_string(), observed, chart: Chart { title: name.to_string(), x_label, log, lines } }
+    Curves { name: name.to_string(), observed, chart: Chart::over_steps(name, x_label, log, lines) }
+}
+
+/// The curve of a hyper-parameter: a flat one where it stays as it is in this run, and changes in another.
+fn hyper(run: &Run, name: &str, runs: &[Run]) -> Option<Vec<(f64, f64)>> {
+    if let Some(series) = run.find(HYPER, name) {
+        return Some(series.points.clone());
+    }
+    let constant = run.constant_rates().into_iter().find(|(n, _)| *n == name)?.1;
+    let changes = runs.iter().any(|r| r.find(HYPER, name).is_some());
+    changes.then(|| vec![(1.0, constant), (run.last.0.max(1.0), constant)])
 }
 
 /// Positive values over two powers of ten.
@@ -98,7 +122,7 @@ struct Colours {
 }
 
 impl Colours {
-    fn of(runs: &[Run]) -> Colours {
+    fn of(runs: &[Run], places: Option<&[f64]>) -> Colours {
         let names = variants(runs);
         let full: Vec<String> = runs.iter().map(Run::variant).collect();
         let index = |variant: &String| names.iter().position(|(full, _)| full == variant).unwrap_or(0);
@@ -107,7 +131,8 @@ impl Colours {
         let shades = if names.len() <= COLOURS.len() {
             vec![None; runs.len()]
         } else {
-            places(runs).into_iter().map(|place| Some(shade(1.0 - place))).collect()
+            let places = places.map_or_else(|| by_loss(runs), <[f64]>::to_vec);
+            places.into_iter().map(|place| Some(shade(1.0 - place))).collect()
         };
         Colours { of, shades, labels }
     }
@@ -128,7 +153,7 @@ pub fn variants(runs: &[Run]) -> Vec<(String, String)> {
 }
 
 /// For each run its place by the last loss: 0 the best, 1 the worst.
-fn places(runs: &[Run]) -> Vec<f64> {
+fn by_loss(runs: &[Run]) -> Vec<f64> {
     let loss = |run: &Run| {
         let series = run.find("test", "loss").or_else(|| run.find("train", "loss"));
         let value = series.map_or(f64::NAN, |s| s.last());
@@ -147,7 +172,8 @@ fn places(runs: &[Run]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::report::load::Series;
-    use serde_json::{Value, json};
+    use serde_json::json;
+    use std::path::Path;
 
     fn run(label: &str, loss: f64) -> Run {
         let series = |split: &str, name: &str, value: f64| Series {
@@ -155,22 +181,15 @@ mod tests {
             split: split.into(),
             points: vec![(1.0, value * 1000.0), (2.0, value)],
         };
-        Run {
-            folder: "x".into(),
-            config: json!({ "label": label, "model": { "observed": ["lr"] } }),
-            series: vec![series("train", "lr", 0.1), series("train", "loss", loss), series("test", "loss", loss)],
-            result: Value::Null,
-            predictions: Value::Null,
-            profile: Value::Null,
-            sample: String::new(),
-            last: (2.0, 2.0),
-        }
+        let series = vec![series("train", "lr", 0.1), series("train", "loss", loss), series("test", "loss", loss)];
+        let config = json!({ "label": label, "model": { "observed": ["lr"] } });
+        Run { series, last: (2.0, 2.0), ..Run::without_log(Path::new("x"), config) }
     }
 
     #[test]
     fn seeds_of_a_variant_share_a_colour() {
         let runs = ["rule = A(), seed 1", "rule = A(), seed 2", "rule = B(), seed 1"].map(|l| run(l, 0.5));
-        let all = curves(&runs);
+        let all = curves(&runs, None);
         assert_eq!(
             all.iter().map(|c| (c.name.as_str(), c.observed)).collect::<Vec<_>>(),
             [("loss", false), ("lr", true)]
@@ -190,10 +209,29 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_many_long_curves_stays_small() {
+        let mut long = run("a", 1.0);
+        long.series = (0..500)
+            .map(|k| Series {
+                name: format!("norm/{k}"),
+                split: "train".into(),
+                points: (0..50_000).map(|step| (f64::from(step), f64::from(step % 97))).collect(),
+            })
+            .collect();
+        let all = curves(&[long], None);
+        let points: usize = all.iter().flat_map(|c| &c.chart.lines).map(|l| l.points.len()).sum();
+        assert!(all.len() == 500 && points < 150_000, "{points}");
+    }
+
+    #[test]
     fn many_variants_are_shaded_by_result() {
         let runs: Vec<Run> = (0..9).map(|k| run(&format!("lr = {k}"), f64::from(9 - k))).collect();
-        let chart = &curves(&runs)[0].chart;
-        let shades: Vec<&String> = chart.lines.iter().filter_map(|l| l.shade.as_ref()).collect();
-        assert_eq!((shades[0], shades[17]), (&shade(0.0), &shade(1.0)));
+        let ends = |places: Option<&[f64]>| {
+            let chart = &curves(&runs, places)[0].chart;
+            let shades: Vec<String> = chart.lines.iter().filter_map(|l| l.shade.clone()).collect();
+            (shades[0].clone(), shades[17].clone())
+        };
+        assert_eq!(ends(None), (shade(0.0), shade(1.0)));
+        assert_eq!(ends(Some(&[0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0])), (shade(1.0), shade(0.0)));
     }
 }

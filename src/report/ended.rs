@@ -1,11 +1,12 @@
 //! `result.json`: how a run ended. It is written last, so a folder without it belongs to a run that is under way or was killed.
 
+use super::load;
 use crate::train::checkpoint::write_whole;
-use crate::train::metrics::number;
+use crate::train::metrics::{Record, number};
 use crate::train::{Failure, Summary};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Diagnostics of runs that were stopped on purpose: what they have is good.
 const STOPPED: [&str; 2] = ["E0602", "E0605"];
@@ -18,9 +19,12 @@ pub fn has_a_model(ended: &Result<Summary, Failure>) -> bool {
     }
 }
 
-/// Takes away what an earlier part of the run said about its end.
-pub fn begin(folder: &Path) {
-    let _ = std::fs::remove_file(folder.join("result.json"));
+/// Takes away what an earlier part of the run said about its end, and gives the time that it took.
+pub fn begin(folder: &Path) -> Duration {
+    let path = folder.join("result.json");
+    let seconds = load::json(&path)["seconds"].as_f64().unwrap_or(0.0);
+    let _ = std::fs::remove_file(path);
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
 /// Writes the file. A full disk must not hide how the run itself ended, so problems are left to the other files.
@@ -39,10 +43,12 @@ fn of(ended: &Result<Summary, Failure>) -> Value {
             "state": "finished",
             "ended": time,
             "why": summary.stopped,
+            "train": summary.train.as_ref().map(Record::values_json),
+            "test": summary.test.as_ref().map(Record::values_json),
             "steps": summary.steps,
             "epochs": summary.epochs,
             "steps_run": summary.steps_run,
-            "seconds": number(summary.training.as_secs_f64()),
+            "seconds": number((summary.earlier + summary.training).as_secs_f64()),
             "steps_per_second": number(summary.steps_per_second()),
             "compile_seconds": number(summary.compile.as_secs_f64()),
             "first_step_seconds": number(summary.first_step.as_secs_f64()),

@@ -20,6 +20,7 @@ impl Entry {
     pub fn state(&self) -> String {
         let finished = self.runs.iter().filter(|r| r.state() == "finished").count();
         match self.runs.first().map(Run::state) {
+            None if self.path.join("lr_range.json").is_file() => "finished".into(),
             Some(state) if self.runs.iter().all(|r| r.state() == state) => state.to_string(),
             _ => format!("{finished} of {} finished", self.runs.len()),
         }
@@ -74,7 +75,7 @@ pub fn entry(folder: &Path) -> Option<Entry> {
         return Some(Entry { path: folder.into(), program: run.program().into(), runs: vec![run], group: false });
     }
     let config = load::json(&folder.join("config.json"));
-    let kind = ["compare", "sweep"].iter().find_map(|kind| config[*kind].as_str());
+    let kind = ["compare", "sweep", "lr_range"].iter().find_map(|kind| config[*kind].as_str());
     if kind.is_none() && !folder.join("report.html").is_file() {
         return None;
     }

@@ -1,6 +1,8 @@
 //! A run's folder read back. Files may be cut short or absent (the run may be under way, or was killed): what can be
 //! read counts.
 
+use crate::train::is_rate;
+use crate::train::metrics::{HYPERS, curve};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +11,14 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     pub name: String,
-    /// `train`, `test` or `step`.
+    /// `train`, `test`, `step`, or [`HYPER`].
     pub split: String,
     /// Step and value.
     pub points: Vec<(f64, f64)>,
 }
+
+/// The split of hyper-parameters that change with the step: they are of no rows.
+pub const HYPER: &str = "hyper";
 
 /// The files of a run.
 #[derive(Clone, Debug)]
@@ -61,6 +66,14 @@ impl Run {
         })
     }
 
+    /// A configuration alone: of what is no training, or has not begun.
+    pub fn without_log(folder: &Path, config: Value) -> Run {
+        let nothing = || Value::Null;
+        let (folder, sample, last) = (folder.to_path_buf(), String::new(), (0.0, 0.0));
+        let (result, predictions, profile) = (nothing(), nothing(), nothing());
+        Run { folder, config, series: vec![], result, predictions, profile, sample, last }
+    }
+
     /// The runs in the folders of a folder, by name.
     pub fn read_all(folder: &Path) -> Vec<Run> {
         subfolders(folder).iter().filter_map(|path| Run::read(path)).collect()
@@ -105,9 +118,28 @@ impl Run {
         self.series.iter().find(|s| s.split == split && s.name == name)
     }
 
-    /// Whether a rule observed the value: it is no metric of the model.
+    /// The value that counts at the end: of the result, which may be an earlier state than the last one, else the last one of
+    /// the log.
+    pub fn value(&self, split: &str, name: &str) -> Option<f64> {
+        number(&self.result[split][name]).or_else(|| self.find(split, name).map(Series::last))
+    }
+
+    /// Whether the value is a hyper-parameter, or one that a rule observed: it is no metric of the model.
     pub fn is_observed(&self, name: &str) -> bool {
-        self.config["model"]["observed"].as_array().into_iter().flatten().any(|n| n == name)
+        self.find(HYPER, name).is_some()
+            || self.config["model"]["observed"].as_array().into_iter().flatten().any(|n| n == name)
+    }
+
+    /// The learning rates that stay as they are, by name.
+    pub fn constant_rates(&self) -> Vec<(&str, f64)> {
+        let hypers = self.config["hypers"].as_object().into_iter().flatten();
+        // What a schedule is made of (`adam.lr.peak`) is no rate by itself.
+        let scheduled = |name: &str| {
+            let mut whole = self.series.iter().filter(|s| s.split == HYPER).map(|s| s.name.as_str());
+            whole.any(|of| name.strip_prefix(of).is_some_and(|rest| rest.starts_with('.')))
+        };
+        let rates = hypers.filter(|(name, _)| is_rate(name) && !scheduled(name));
+        rates.filter_map(|(name, value)| Some((name.as_str(), number(value)?))).collect()
     }
 
     /// `test loss`, `train accuracy`, …: without what rules observed, and without single steps.
@@ -189,17 +221,37 @@ fn series(log: &str) -> (Vec<Series>, (f64, f64)) {
         let Some(split) = record.get("split").and_then(Value::as_str) else { continue };
         last = (step, record.get("epoch").and_then(Value::as_f64).unwrap_or(last.1));
         for (name, value) in record.iter().filter(|(k, _)| !matches!(k.as_str(), "step" | "epoch" | "split")) {
-            let Some(value) = number(value) else { continue };
-            match all.iter_mut().find(|s| s.split == split && s.name == *name) {
-                Some(series) => series.points.push((step, value)),
-                None => {
-                    let points = vec![(step, value)];
-                    all.push(Series { name: name.clone(), split: split.to_string(), points });
+            match value {
+                Value::Object(hypers) if name == HYPERS => {
+                    for (name, points) in hypers {
+                        curve(points)
+                            .into_iter()
+                            .for_each(|(step, value)| add(&mut all, HYPER, name, step as f64, value));
+                    }
+                }
+                value => {
+                    if let Some(value) = number(value) {
+                        add(&mut all, split, name, step, value);
+                    }
                 }
             }
         }
     }
     (all, last)
+}
+
+fn add(all: &mut Vec<Series>, split: &str, name: &str, step: f64, value: f64) {
+    match all.iter_mut().find(|s| s.split == split && s.name == *name) {
+        // The line of an epoch tells again what those of its steps told.
+        Some(series) if split == HYPER && series.points.last().is_some_and(|p| p.0 >= step) => {
+            let place = series.points.partition_point(|p| p.0 < step);
+            if series.points[place].0 > step {
+                series.points.insert(place, (step, value));
+            }
+        }
+        Some(series) => series.points.push((step, value)),
+        None => all.push(Series { name: name.to_string(), split: split.to_string(), points: vec![(step, value)] }),
+    }
 }
 
 #[cfg(test)]
@@ -218,6 +270,20 @@ mod tests {
     }
 
     #[test]
+    fn hyper_parameters_have_one_curve() {
+        let log = r#"{"step":2,"epoch":1,"split":"step","loss":1.0,"hypers":{"adam.lr":[[2,0.2]]}}
+                     {"step":3,"epoch":1,"split":"train","loss":0.5,"hypers":{"adam.lr":[[1,0.1],[2,0.2],[3,0.3]]}}
+                     {"step":2,"epoch":1,"split":"test","loss":0.5}"#;
+        let (series, last) = series(log);
+        let config = serde_json::json!({ "hypers": { "adam.lr.peak": 0.2, "adam.beta1": 0.9, "sgd.lr": 0.5 } });
+        let run = Run { series, last, ..Run::without_log(Path::new("a"), config) };
+        let curve = run.find(HYPER, "adam.lr").expect("a curve");
+        assert_eq!(curve.points, [(1.0, 0.1), (2.0, 0.2), (3.0, 0.3)]);
+        assert!(run.is_observed("adam.lr") && run.metrics() == [("test", "loss"), ("train", "loss")]);
+        assert_eq!(run.constant_rates(), [("sgd.lr", 0.5)]);
+    }
+
+    #[test]
     fn names_tell_which_values_are_better() {
         let low = ["loss", "test loss", "val_mse", "loss_2", "perplexity"];
         let high = ["accuracy", "top5", "roc auc", "F1", "r2", "precision_macro"];
@@ -228,16 +294,7 @@ mod tests {
 
     #[test]
     fn a_seed_is_no_part_of_the_variant() {
-        let run = |label: &str| Run {
-            folder: "runs/a/b".into(),
-            config: serde_json::json!({ "label": label }),
-            series: vec![],
-            result: Value::Null,
-            predictions: Value::Null,
-            profile: Value::Null,
-            sample: String::new(),
-            last: (0.0, 0.0),
-        };
+        let run = |label: &str| Run::without_log(Path::new("runs/a/b"), serde_json::json!({ "label": label }));
         assert_eq!(run("lr = 0.1, seed 3").variant(), "lr = 0.1");
         assert_eq!(run("lr = 0.1, seed 3, fold 2/5").variant(), "lr = 0.1");
         assert_eq!(run("lr = 0.1, seed x").variant(), "lr = 0.1, seed x");

@@ -50,8 +50,18 @@ pub fn write(folder: &Path, options: Options) -> Result<(), Diagnostic> {
         }
         return write_page(folder, &[run], None, options);
     }
-    let runs = Run::read_all(folder);
+    if let Some(range) = page::range::read(folder) {
+        if options.plots {
+            save(&folder.join("plots"), "lr_range.svg", range.chart().to_svg().as_bytes())?;
+        }
+        return save(folder, "report.html", range.html().as_bytes());
+    }
     let table = trials::read(folder);
+    let mut runs = Run::read_all(folder);
+    if let Some(table) = &table {
+        // A sweep with more trials may have been in the folder before.
+        runs.retain(|run| table.all.iter().any(|t| run.folder.ends_with(t.folder())));
+    }
     if runs.is_empty() && table.is_none() {
         let what = error("E0505", format!("there is no run in '{}'", folder.display()));
         return Err(what.help("a run's folder holds config.json and metrics.jsonl; `optc runs` lists them"));

@@ -4,7 +4,7 @@
 //! target names the class along the prediction's last axis; a float target of the same shape is a value to be met.
 
 use crate::diag::Diagnostic;
-use crate::ir::{DType, InputKind};
+use crate::ir::{DType, Graph, InputKind, Op};
 use crate::runtime::{Executable, Tensor};
 use crate::sema::program::Program;
 use crate::train::batches::ColumnType;
@@ -34,6 +34,7 @@ pub fn collect(
     let batch = batch.clamp(1, rows);
     let Some(mut pass) = Pass::new(program, engine, state, batch)? else { return Ok(None) };
     let Some(mut found) = Found::new(&pass.results) else { return Ok(None) };
+    let names = pass.target.as_ref().map_or(vec![], |column| data.class_names(column));
     let mut from = 0;
     while from < rows {
         let count = batch.min(rows - from);
@@ -48,7 +49,7 @@ pub fn collect(
         found.add(&pass.results);
         from += count;
     }
-    Ok(found.finish(rows))
+    Ok(found.finish(rows, &names))
 }
 
 /// The graph of the predictions, bound to copies of the state.
@@ -59,6 +60,8 @@ struct Pass {
     /// For each column, its input.
     places: Vec<usize>,
     results: Vec<Tensor>,
+    /// The column that is predicted, if the target is one.
+    target: Option<String>,
     rows: usize,
 }
 
@@ -82,7 +85,8 @@ impl Pass {
             inputs.push(state.slots[slot].clone());
         }
         let executable = engine.compile(&graph)?;
-        Ok(Some(Pass { executable, inputs, columns, places, results: result_tensors(&graph), rows }))
+        let (results, target) = (result_tensors(&graph), target_column(&graph));
+        Ok(Some(Pass { executable, inputs, columns, places, results, target, rows }))
     }
 
     fn run(&mut self, data: &dyn Rows, order: &[u32]) -> Result<(), Diagnostic> {
@@ -92,6 +96,18 @@ impl Pass {
         let mut refs: Vec<&mut Tensor> = self.inputs.iter_mut().collect();
         self.executable.run(&mut refs, &mut self.results);
         Ok(())
+    }
+}
+
+/// The column that the target is, by itself or as another type or shape.
+fn target_column(graph: &Graph) -> Option<String> {
+    let mut node = graph.node(graph.outputs.iter().find(|o| o.name == "target")?.node);
+    while let (Op::Convert | Op::Reshape, [whole]) = (&node.op, &node.args[..]) {
+        node = graph.node(*whole);
+    }
+    match node.op {
+        Op::Input(index) if graph.inputs[index].kind == InputKind::Batch => Some(graph.inputs[index].name.clone()),
+        _ => None,
     }
 }
 
@@ -128,12 +144,13 @@ impl Found {
         }
     }
 
-    fn finish(self, rows: usize) -> Option<Value> {
+    /// `names` are those of the classes; without them they are numbers.
+    fn finish(self, rows: usize, names: &[String]) -> Option<Value> {
         match self {
-            Found::Classes { counts } => Some(classes(rows, &counts, None)),
+            Found::Classes { counts } => Some(classes(rows, &counts, names, None)),
             Found::Values { pairs } => {
                 if pairs.iter().all(|p| p.0 == 0.0 || p.0 == 1.0) && !pairs.is_empty() {
-                    return Some(two_classes(rows, &pairs));
+                    return Some(two_classes(rows, &pairs, names));
                 }
                 Some(values(rows, &pairs))
             }
@@ -146,24 +163,24 @@ fn largest(values: &[f64]) -> usize {
     (1..values.len()).fold(0, |best, k| if values[k] > values[best] { k } else { best })
 }
 
-fn classes(rows: usize, counts: &[Vec<u64>], note: Option<&str>) -> Value {
-    let names: Vec<String> = (0..counts.len()).map(|k| k.to_string()).collect();
+fn classes(rows: usize, counts: &[Vec<u64>], names: &[String], note: Option<&str>) -> Value {
+    let numbers = || (0..counts.len()).map(|k| k.to_string()).collect();
+    // A model may have more outputs than there are classes.
+    let names: Vec<String> = if names.len() == counts.len() { names.to_vec() } else { numbers() };
     json!({ "kind": "classes", "split": "test", "rows": rows, "classes": names, "confusion": counts, "note": note })
 }
 
 /// Targets 0 and 1 with one number for each: a probability if all lie in [0, 1], else a logit.
-fn two_classes(rows: usize, pairs: &[(f64, f64)]) -> Value {
+fn two_classes(rows: usize, pairs: &[(f64, f64)], names: &[String]) -> Value {
     let probabilities = pairs.iter().all(|p| (0.0..=1.0).contains(&p.1));
-    let (limit, note) = if probabilities {
-        (0.5, "class 1 where the prediction is above 0.5")
-    } else {
-        (0.0, "class 1 where the prediction (a logit) is above 0")
-    };
+    let (limit, above) = if probabilities { (0.5, "is above 0.5") } else { (0.0, "(a logit) is above 0") };
+    let second = if let [_, name] = names { name } else { "1" };
+    let note = format!("class {second} where the prediction {above}");
     let mut counts = vec![vec![0; 2]; 2];
     for (target, prediction) in pairs {
         counts[usize::from(*target > 0.5)][usize::from(*prediction > limit)] += 1;
     }
-    classes(rows, &counts, Some(note))
+    classes(rows, &counts, names, Some(&note))
 }
 
 fn values(rows: usize, pairs: &[(f64, f64)]) -> Value {
@@ -222,9 +239,11 @@ mod tests {
         let results = [logits, label];
         let mut found = Found::new(&results).expect("classes");
         found.add(&results);
-        let value = found.finish(4).expect("a matrix");
+        let named = ["no".to_string(), "yes".into()];
+        let value = found.finish(4, &named).expect("a matrix");
         assert_eq!(value["confusion"], json!([[1, 0], [1, 1]]));
-        assert_eq!(value["classes"], json!(["0", "1"]));
+        assert_eq!(value["classes"], json!(["no", "yes"]));
+        assert_eq!(classes(4, &[vec![1]], &named, None)["classes"], json!(["0"]));
     }
 
     #[test]
@@ -234,11 +253,11 @@ mod tests {
             (value["rmse"].as_f64(), value["mae"].as_f64(), value["r2"].as_f64()),
             (Some(0.5f64.sqrt()), Some(0.5), Some(0.5))
         );
-        let logits = two_classes(3, &[(1.0, 2.5), (0.0, -1.0), (0.0, 0.5)]);
+        let logits = two_classes(3, &[(1.0, 2.5), (0.0, -1.0), (0.0, 0.5)], &[]);
         assert_eq!(logits["confusion"], json!([[1, 1], [0, 1]]));
-        let probabilities = two_classes(2, &[(1.0, 0.4), (0.0, 0.3)]);
+        let probabilities = two_classes(2, &[(1.0, 0.4), (0.0, 0.3)], &[]);
         assert_eq!(probabilities["confusion"], json!([[1, 0], [1, 0]]));
-        let nothing = Found::Values { pairs: vec![] }.finish(0).expect("an empty scatter");
+        let nothing = Found::Values { pairs: vec![] }.finish(0, &[]).expect("an empty scatter");
         assert_eq!(nothing["kind"], "values");
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! `objective` is what the sweep minimizes or maximizes. Of several stages of one trial the last one holds.
 
-use super::load::{json, number};
+use super::load::{Run, json, number};
 use super::plot::parallel::{Column, Parallel};
 use super::plot::scale::short;
 use serde_json::Value;
@@ -47,7 +47,8 @@ pub fn read(folder: &Path) -> Option<Trials> {
     if summary["trials"].is_array() {
         return of_summary(&summary);
     }
-    of_log(&std::fs::read_to_string(folder.join("trials.jsonl")).ok()?)
+    let config = json(&folder.join("config.json"));
+    of_log(&std::fs::read_to_string(folder.join("trials.jsonl")).ok()?, &config)
 }
 
 fn of_summary(summary: &Value) -> Option<Trials> {
@@ -61,8 +62,10 @@ fn of_summary(summary: &Value) -> Option<Trials> {
     (!trials.all.is_empty()).then_some(trials)
 }
 
-fn of_log(text: &str) -> Option<Trials> {
-    let mut trials = Trials { all: vec![], metric: "objective".into(), maximize: false, importance: vec![] };
+/// A sweep under way, or one that was killed: its log, and what the configuration says that the numbers are.
+fn of_log(text: &str, config: &Value) -> Option<Trials> {
+    let metric = config["objective"].as_str().unwrap_or("objective").to_string();
+    let mut trials = Trials { all: vec![], metric, maximize: config["maximize"] == true, importance: vec![] };
     for line in text.lines() {
         let Some(trial) = serde_json::from_str(line).ok().as_ref().and_then(trial) else { continue };
         match trials.all.iter_mut().find(|t| t.number == trial.number) {
@@ -110,14 +113,13 @@ impl Trials {
         names
     }
 
-    /// Trial numbers into `all`, the best first; those without a value are left out.
+    /// Trial numbers into `all`, the best first, trials that were stopped early behind the others; those without a value
+    /// are left out.
     pub fn ranking(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.all.len()).filter(|k| self.all[*k].value.is_some()).collect();
-        let value = |k: &usize| self.all[*k].value.unwrap_or(f64::NAN);
-        order.sort_by(|a, b| {
-            let (a, b) = if self.maximize { (b, a) } else { (a, b) };
-            value(a).total_cmp(&value(b))
-        });
+        let cost = |k: &usize| self.all[*k].value.map_or(f64::NAN, |v| if self.maximize { -v } else { v });
+        let stopped = |k: &usize| self.all[*k].status != "done";
+        order.sort_by(|a, b| stopped(a).cmp(&stopped(b)).then(cost(a).total_cmp(&cost(b))));
         order
     }
 
@@ -129,6 +131,13 @@ impl Trials {
             ranks[*trial] = Some(place as f64 / (order.len() - 1).max(1) as f64);
         }
         ranks
+    }
+
+    /// For each run 0 (the best trial) to 1 (the worst).
+    pub fn places(&self, runs: &[Run]) -> Vec<f64> {
+        let ranks = self.ranks();
+        let of = |run: &Run| self.all.iter().position(|t| run.folder.ends_with(t.folder()));
+        runs.iter().map(|run| of(run).and_then(|k| ranks[k]).unwrap_or(1.0)).collect()
     }
 
     fn column(&self, name: &str) -> Column {
@@ -227,12 +236,12 @@ mod tests {
                 .to_string()
         };
         let lines = [line(2, 1, json!(0.9)), line(1, 1, json!("NaN")), line(2, 2, json!(0.5)), "half a li".into()];
-        let trials = of_log(&lines.join("\n")).expect("a table");
+        let trials = of_log(&lines.join("\n"), &json!({ "objective": "test.loss" })).expect("a table");
         let found: Vec<_> = trials.all.iter().map(|t| (t.number, t.value, t.epochs, t.folder())).collect();
         assert_eq!(found, [(1, None, 1, "trial-001".to_string()), (2, Some(0.5), 2, "trial-002".into())]);
         assert_eq!((trials.names(), trials.ranking()), (vec!["lr", "rule"], vec![1]));
         assert_eq!(trials.all[0].settings[0].1, json!(0.1));
-        assert!(of_log("").is_none());
+        assert!(of_log("", &Value::Null).is_none());
         let picture = trials.parallel("t").to_svg();
         assert!(picture.contains("A(&lt;b&gt;)") && !picture.contains("<b>"));
     }

@@ -199,6 +199,8 @@ pub struct Program {
     pub columns: Vec<String>,
     pub buffers: Vec<BufferInfo>,
     pub hypers: Vec<Hyper>,
+    /// Hyper-parameters that change with the step: an output for each by its name (`adamw.lr`); inputs Step, Hyper.
+    pub schedules: Option<Graph>,
     pub reports: Vec<Report>,
     pub loads: Vec<Load>,
     pub layers: Vec<LayerRow>,

@@ -59,9 +59,15 @@ pub fn walk<'a>(e: &'a Expr, visit: &mut impl FnMut(&'a Expr) -> bool) {
     }
 }
 
-/// The statements in which a block updates names, in the blocks inside it, too.
+/// The statements in which a block updates names from outside, in the blocks inside it, too.
 pub fn updates<'a>(block: &'a Block, visit: &mut dyn FnMut(&'a str, &'a Stmt)) {
+    let mut own: Vec<&str> = vec![];
     for stmt in &block.stmts {
+        let visit = &mut |name: &'a str, stmt| {
+            if !own.contains(&name) {
+                visit(name, stmt);
+            }
+        };
         match &stmt.kind {
             StmtKind::Update { target, value } => {
                 let name = match &target.kind {
@@ -73,7 +79,11 @@ pub fn updates<'a>(block: &'a Block, visit: &mut dyn FnMut(&'a str, &'a Stmt)) {
                 }
                 blocks(value, &mut |b| updates(b, visit));
             }
-            StmtKind::Let { value, .. } | StmtKind::Expr(value) => blocks(value, &mut |b| updates(b, visit)),
+            StmtKind::Let { names, value, .. } => {
+                blocks(value, &mut |b| updates(b, visit));
+                own.extend(names.iter().map(|n| n.name.as_str()));
+            }
+            StmtKind::Expr(value) => blocks(value, &mut |b| updates(b, visit)),
             StmtKind::If { then, otherwise, .. } => {
                 updates(then, visit);
                 otherwise.iter().for_each(|b| updates(b, visit));

@@ -76,6 +76,14 @@ fn remove_halves(folder: &Path) {
     }
 }
 
+/// Removes the checkpoints of an earlier run, which a later `--resume` would take for those of the new one.
+pub fn remove_checkpoints(path: &Path) {
+    let entries = fs::read_dir(path.join("checkpoints")).into_iter().flatten().flatten();
+    for path in entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "safetensors")) {
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// Removes all but the newest `count` checkpoints of `--save-every`.
 pub fn keep_last(path: &Path, count: usize) {
     let entries = fs::read_dir(path.join("checkpoints")).into_iter().flatten().flatten();
@@ -113,12 +121,15 @@ pub fn fresh(root: &Path, name: &str) -> PathBuf {
     paths.find(|p| !p.exists()).expect("there is always a next number")
 }
 
-/// The newest run of this name.
+/// The newest run of this name; a range test is none.
 pub fn latest(root: &Path, name: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(root.join(name)).ok()?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
     paths.sort();
-    paths.into_iter().rev().find(|p| p.join("config.json").exists())
+    paths.into_iter().rev().find(|path| {
+        let text = fs::read_to_string(path.join("config.json"));
+        text.is_ok_and(|text| serde_json::from_str(&text).is_ok_and(|config: Value| config["lr_range"].is_null()))
+    })
 }
 
 /// `2026-11-22 01:54 UTC`

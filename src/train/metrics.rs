@@ -43,7 +43,12 @@ pub struct Record {
     pub values: Vec<(String, f64)>,
     /// Reports that are more than one number, such as a confusion matrix.
     pub tables: Vec<Table>,
+    /// Hyper-parameters that change with the step, such as `adamw.lr`: of this step, or of some steps of the epoch.
+    pub hypers: Vec<Curve>,
 }
+
+/// A name, and values after steps.
+pub type Curve = (String, Vec<(usize, f64)>);
 
 /// A reported matrix (or vector, …), row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +106,11 @@ impl Record {
         for table in &self.tables {
             object.insert(table.name.clone(), table.to_json());
         }
+        if !self.hypers.is_empty() {
+            let points = |points: &[(usize, f64)]| points.iter().map(|(step, v)| json!([step, number(*v)])).collect();
+            let curves = self.hypers.iter().map(|(name, of)| (name.clone(), Value::Array(points(of))));
+            object.insert(HYPERS.into(), Value::Object(curves.collect()));
+        }
         Value::Object(object)
     }
 
@@ -119,10 +129,14 @@ impl Record {
         let Value::Object(object) = serde_json::from_str(line).ok()? else { return None };
         let count = |name: &str| Some(object.get(name)?.as_u64()? as usize);
         let split = [Split::Train, Split::Test, Split::Step].into_iter().find(|s| object["split"] == s.name())?;
-        let mut record = Record { step: count("step")?, epoch: count("epoch")?, split, values: vec![], tables: vec![] };
+        let (step, epoch) = (count("step")?, count("epoch")?);
+        let mut record = Record { step, epoch, split, values: vec![], tables: vec![], hypers: vec![] };
         for (name, value) in object.iter().filter(|(name, _)| !matches!(name.as_str(), "step" | "epoch" | "split")) {
             match value {
                 Value::Array(_) => record.tables.push(Table::of_json(name, value)?),
+                Value::Object(hypers) if name == HYPERS => {
+                    record.hypers = hypers.iter().map(|(name, points)| (name.clone(), curve(points))).collect();
+                }
                 _ => record.values.push((name.clone(), to_number(value)?)),
             }
         }
@@ -131,9 +145,19 @@ impl Record {
 
     /// Only the reported values.
     pub fn values_json(&self) -> Value {
+        let tables = self.tables.iter().map(|t| (t.name.clone(), t.to_json()));
         let values = self.values.iter().map(|(n, v)| (n.clone(), number(*v)));
-        Value::Object(values.chain(self.tables.iter().map(|t| (t.name.clone(), t.to_json()))).collect())
+        Value::Object(values.chain(tables).collect())
     }
+}
+
+/// The entry of a log's line that holds hyper-parameters: `"hypers": {"adamw.lr": [[10, 0.001], [20, 0.002]]}`.
+pub const HYPERS: &str = "hypers";
+
+/// Pairs of step and value, as far as they are some.
+pub fn curve(points: &Value) -> Vec<(usize, f64)> {
+    let point = |pair: &Value| Some((pair.get(0)?.as_u64()? as usize, to_number(pair.get(1)?)?));
+    points.as_array().into_iter().flatten().filter_map(point).collect()
 }
 
 /// JSON has no NaN and no infinities: they are the strings `NaN`, `inf` and `-inf`.
@@ -197,7 +221,7 @@ impl Averages {
             (observed.name.clone(), value)
         };
         let values = self.observed.iter().zip(&self.sums).map(mean).collect();
-        Record { step, epoch, split, values, tables: vec![] }
+        Record { step, epoch, split, values, tables: vec![], hypers: vec![] }
     }
 
     /// The exact bits, for a checkpoint in the middle of an epoch.
@@ -233,8 +257,12 @@ mod tests {
         let mut record = averages.record(2, 1, Split::Train);
         assert_eq!(record.to_json().to_string(), r#"{"step":2,"epoch":1,"split":"train","loss":2.0,"f1":0.5}"#);
         record.tables.push(Table { name: "table".into(), shape: vec![2, 2], values: vec![1.0, 2.0, f64::NAN, 4.0] });
+        record.hypers = vec![("adam.lr".into(), vec![(1, 0.1), (2, f64::NAN)])];
         let line = record.to_json().to_string();
-        assert!(line.ends_with(r#""table":[[1.0,2.0],["NaN",4.0]]}"#), "{line}");
+        assert!(
+            line.ends_with(r#""table":[[1.0,2.0],["NaN",4.0]],"hypers":{"adam.lr":[[1,0.1],[2,"NaN"]]}}"#),
+            "{line}"
+        );
         let again = Record::parse(&line).expect("a record");
         assert_eq!((again.to_json().to_string(), &again.tables[0].shape), (line, &vec![2, 2]));
         let mut other = Averages::new(&observed);

@@ -10,7 +10,7 @@
 //! * [`checkpoint`] and [`load`]: values to and from files
 //! * [`watch`]: a graph run again with every value watched; [`nan`]: what is said of the first that is not finite
 //! * [`failed`]: indices out of range and matrices without a decomposition, told
-//! * `sample`: text that a trained model writes
+//! * `sample`: text that a trained model writes; `schedules`: the curve of the learning rate
 //! * [`run`]: the loop itself
 //!
 //! Results depend on the program, its data and the seed, never on time or on the number of threads: a run that is
@@ -30,6 +30,7 @@ pub mod pass;
 mod replay;
 pub mod run;
 mod sample;
+mod schedules;
 pub mod shuffle;
 pub mod stage;
 mod start;
@@ -91,6 +92,11 @@ pub trait Rows: Sync {
     fn vocabulary(&self, _column: &str) -> Option<Arc<Vocabulary>> {
         None
     }
+
+    /// The names of a column's classes; none where they are numbers.
+    fn class_names(&self, _column: &str) -> Vec<String> {
+        vec![]
+    }
 }
 
 impl Rows for Dataset {
@@ -117,6 +123,10 @@ impl Rows for Dataset {
 
     fn vocabulary(&self, column: &str) -> Option<Arc<Vocabulary>> {
         Dataset::vocabulary(self, column).cloned()
+    }
+
+    fn class_names(&self, column: &str) -> Vec<String> {
+        Dataset::class_names(self, column).to_vec()
     }
 }
 
@@ -169,6 +179,8 @@ pub struct Summary {
     pub compile: Duration,
     /// In the loop, without compilation; steps made in it (fewer than `steps` after a resume).
     pub training: Duration,
+    /// In the loop, before the run was resumed; nothing if it was killed there.
+    pub earlier: Duration,
     pub steps_run: usize,
     /// Why the run ended before its last epoch, though nothing went wrong.
     pub stopped: Option<String>,
@@ -230,6 +242,8 @@ pub struct Plan {
     /// Steps of the whole run, and those already done by the run that this one resumes.
     pub steps: usize,
     pub done: usize,
+    /// The time that those took.
+    pub earlier: Duration,
     pub out: Option<PathBuf>,
     /// What the user should know about the start: damaged checkpoints, tensors that were not loaded.
     pub remarks: Vec<String>,

@@ -13,6 +13,7 @@ use super::folder::{self, Folder};
 use super::metrics::{Averages, Record, Split};
 use super::pass::{Finish, Gathered};
 use super::sample::Sampler;
+use super::schedules::Schedules;
 use super::stage::{Stage, column_types};
 use super::start::{self, Start};
 use super::state::{State, result_tensors, unbound};
@@ -101,6 +102,7 @@ struct Trainer<'a> {
     most_snapshots: usize,
     evaluation: Option<Evaluation>,
     sampler: Option<Sampler>,
+    schedules: Option<Schedules>,
     started: Instant,
     compile: Duration,
     first_step: Option<Duration>,
@@ -148,14 +150,18 @@ impl<'a> Trainer<'a> {
             }
         }
         let (epochs, steps) = start::extent(program, options, steps_per_epoch);
+        let schedules = Schedules::new(program, &state)?;
         let done = state.step;
-        let plan = Plan { seed, batch, epochs, steps_per_epoch, steps, done, out: options.out.clone(), remarks };
+        let earlier =
+            options.out.as_deref().map(report::ended::begin).filter(|_| resumed.is_some()).unwrap_or_default();
+        let plan =
+            Plan { seed, batch, epochs, steps_per_epoch, steps, done, earlier, out: options.out.clone(), remarks };
         let mut kept = vec![];
         let folder = match &options.out {
             Some(path) => {
-                report::ended::begin(path);
-                if resumed.is_some() {
-                    kept = folder::lines_until(path, state.step, steps_per_epoch);
+                match resumed {
+                    Some(_) => kept = folder::lines_until(path, state.step, steps_per_epoch),
+                    None => folder::remove_checkpoints(path),
                 }
                 Some(Folder::open(path, &start::config(program, &plan, options), &kept)?)
             }
@@ -185,6 +191,7 @@ impl<'a> Trainer<'a> {
             most_snapshots,
             evaluation: None,
             sampler,
+            schedules,
             started,
             compile,
             first_step: None,
@@ -300,6 +307,9 @@ impl<'a> Trainer<'a> {
         let is_partial = self.rows_of(step) != self.full.rows;
         let stage = if is_partial { self.partial.as_ref().expect("it ran") } else { &self.full };
         record.tables = stage.tables();
+        if let Some(schedules) = &self.schedules {
+            record.hypers = schedules.over(&mut self.state, epoch, self.plan.steps_per_epoch);
+        }
         record.extend(self.finish.reports(self.program, self.engine, &self.gathered, &self.state)?);
         let test = self.evaluate(epoch);
         self.log(&record)?;
@@ -534,8 +544,8 @@ impl<'a> Trainer<'a> {
         let is_partial = self.rows_of(step) != self.full.rows;
         let stage = if is_partial { self.partial.as_ref().expect("it ran") } else { &self.full };
         let values = stage.observed.iter().enumerate().map(|(i, o)| (o.name.clone(), stage.value(i))).collect();
-        let record = Record { step, epoch, split: Split::Step, values, tables: vec![] };
-        self.log(&record)
+        let hypers = self.schedules.as_ref().map_or(vec![], |schedules| schedules.now(&mut self.state));
+        self.log(&Record { step, epoch, split: Split::Step, values, tables: vec![], hypers })
     }
 
     fn progress(&self) -> Progress {
@@ -619,6 +629,7 @@ impl<'a> Trainer<'a> {
             first_step: self.first_step.unwrap_or_default(),
             compile: self.compile,
             training,
+            earlier: self.plan.earlier,
             steps_run: made - self.plan.done,
             stopped,
             sample: None,

@@ -154,6 +154,7 @@ fn program(rows: usize, batch: Option<usize>, epochs: usize) -> Program {
             buffer("m", Type::new(F64, [3]), Role::OptimizerState, vec![view("sgd.m/net", 0, &[3])]),
         ],
         hypers: vec![Hyper { name: "lr".into(), value: 0.1 }],
+        schedules: None,
         reports: vec![report("seen", true, false), report("t", false, true)],
         loads: vec![],
         layers: vec![],

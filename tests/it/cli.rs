@@ -165,7 +165,9 @@ fn exit_statuses_tell_what_went_wrong() {
         optc(&["run", "small.opt", "--set", "lr=1e30", "--quiet", "--epochs", "50", "--out", "d"], &folder.0);
     let text = String::from_utf8_lossy(&diverged.stderr).into_owned();
     assert_eq!(diverged.status.code(), Some(3), "{text}");
-    assert_snapshot!("diverged", text);
+    // How many of the results are NaN and how many infinite depends on the order of sums.
+    let told: Vec<&str> = text.lines().filter(|line| !line.starts_with("   = result")).collect();
+    assert_snapshot!("diverged", told.join("\n"));
 }
 
 #[test]

@@ -133,6 +133,15 @@ train housing() on houses {
     assert!((0.545..0.566).contains(&rmse), "{rmse}");
 }
 
+/// The examples, with a rate that falls.
+#[test]
+fn tables_of_the_examples_are_learned() {
+    let Some(rmse) = reached(&example("housing.opt"), "rmse", 0) else { return };
+    assert!((0.52..0.56).contains(&rmse), "{rmse}");
+    let f1 = reached(&example("penguins.opt"), "f1", 0).expect("as before");
+    assert!(f1 > 0.95, "{f1}");
+}
+
 /// `../shared/reference/training/tables-deterministic.json` has 113 of 113 and 66 of 68 for softmax regression.
 #[test]
 fn tumours_and_penguins_from_their_raw_files() {

@@ -172,6 +172,72 @@ fn a_comparison_has_a_test_of_difference() {
 }
 
 #[test]
+fn a_comparison_is_the_same_on_any_threads_and_after_a_kill() {
+    let text = program("compare moons over lr in [0.05, 0.01, 1e38], width in [4, 8], seeds = 3");
+    let folder = Folder::new("side-by-side", &text.replace("with AdamW(lr)", "with SGD(lr)"));
+    // What was found, whatever the folder is called.
+    let found = |out: &str| -> Value {
+        let text = std::fs::read_to_string(folder.0.join(out).join("compare.json")).expect("a result");
+        serde_json::from_str(&text.replace(&format!("\"{out}/"), "\"")).expect("JSON")
+    };
+    let printed = |out: &Output| String::from_utf8_lossy(&out.stdout).into_owned();
+    let one = folder.run(&["--out", "one", "--threads", "1", "--quiet", "--json"]);
+    let two = folder.run(&["--out", "two", "--threads", "2", "--quiet", "--json"]);
+    let whole = found("one");
+    assert_eq!(whole, found("two"));
+    assert_eq!(whole["variants"].as_array().map(Vec::len), Some(6));
+    assert_eq!((&whole["variants"][4]["diverged"], &whole["variants"][0]["diverged"]), (&3.into(), &Value::Null));
+    // The objects of the epochs come in the order of the runs, each with the name of its run.
+    assert_eq!(printed(&one).replace("one/", ""), printed(&two).replace("two/", ""));
+    let first: Value = serde_json::from_str(printed(&one).lines().next().expect("an object")).expect("JSON");
+    assert_eq!(first["run"], "lr = 0.05, width = 4, seed 7");
+
+    let mut child = folder.command(&["--out", "cut", "--quiet", "--threads", "2"]).spawn().expect("the binary runs");
+    while !folder.0.join("cut/03-lr-0.05-width-4/result.json").exists() && child.try_wait().expect("a status").is_none()
+    {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let _ = child.kill();
+    child.wait().expect("it ends");
+    folder.run(&["--resume", "cut", "--quiet"]);
+    assert_eq!(whole, found("cut"));
+    for run in ["01-lr-0.05-width-4", "08-lr-0.01-width-4"] {
+        let bytes = |out: &str| std::fs::read(folder.0.join(out).join(run).join("metrics.jsonl")).expect("a log");
+        assert!(bytes("one") == bytes("two") && bytes("one") == bytes("cut"), "{run}");
+    }
+    // Another comparison is not mistaken for this one.
+    std::fs::write(folder.0.join("run.opt"), text.replace("seeds = 3", "seeds = 2")).expect("a file");
+    let out = folder.command(&["--resume", "cut", "--quiet"]).output().expect("the binary runs");
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(1), "{text}");
+}
+
+#[test]
+fn a_new_sweep_does_not_go_on_with_an_old_ones_trials() {
+    let grid = |values: &str| program(&format!("sweep moons over lr in [{values}] by grid() minimizing train.loss"));
+    let folder = Folder::new("again", &grid("0.001, 0.002, 0.003"));
+    folder.run(&["--out", "s", "--quiet"]);
+    std::fs::write(folder.0.join("run.opt"), grid("0.05, 0.06")).expect("a file");
+    folder.run(&["--out", "s", "--quiet"]);
+    folder.run(&["--out", "fresh", "--quiet"]);
+    assert_eq!(timeless(folder.json("s/sweep.json")), timeless(folder.json("fresh/sweep.json")));
+    let page = std::fs::read_to_string(folder.0.join("s/report.html")).expect("a page");
+    assert!(!page.contains("lr = 0.003"), "a trial of the sweep before is in the curves");
+}
+
+#[test]
+fn a_sweep_whose_trials_all_diverge_says_so() {
+    let text = program("sweep moons over lr in [1e37, 1e38] by grid() minimizing test.loss");
+    let folder = Folder::new("wild", &text.replace("with AdamW(lr)", "with SGD(lr)"));
+    let out = folder.command(&["--out", "w", "--quiet"]).output().expect("the binary runs");
+    let told = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(3), "{told}");
+    assert!(told.contains("diverged in all 2 trials"), "{told}");
+    let printed = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(!printed.contains("best:") && folder.0.join("w/report.html").exists(), "{printed}");
+}
+
+#[test]
 fn folds_cover_every_row_once() {
     let csv: String = (0..23).map(|k| format!("{k},{}\n", 3 * k)).collect();
     let text = r#"
@@ -224,6 +290,8 @@ fn the_rate_of_steepest_descent_is_found() {
     assert!(1e-3 < suggestion && suggestion < lowest && lowest < 10.0, "{suggestion} {lowest}");
     let points = range["points"].as_array().expect("points");
     assert!((points[0]["rate"].as_f64().unwrap() - 1e-6).abs() < 1e-12);
+    let page = std::fs::read_to_string(folder.0.join("r/report.html")).expect("a page");
+    assert!(page.contains("loss against adamw.lr") && page.contains("falls fastest"));
     // The rule is elaborated once; the rate is an input.
     assert!(points.len() > 40, "{}", points.len());
 }

@@ -235,6 +235,7 @@ fn expressions_and_tests_tell_the_same() {
         let all = [
             told(&["test", "blocks.opt"]),
             told(&["eval", "x[i]", "--let", "x=[1.0, 2.0, 3.0]", "--let", "i=[0, -1]"]),
+            told(&["eval", "take_along(x, i)", "--let", "x=[[1.0, 2.0], [3.0, 4.0]]", "--let", "i=[[0], [2]]"]),
             told(&["eval", "cholesky(a)", "--let", "a=[[[2.0, 0.0], [0.0, 1.0]], [[1.0, 3.0], [3.0, 1.0]]]"]),
         ];
         assert_snapshot!("expressions_and_tests", all.concat());

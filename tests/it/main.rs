@@ -17,6 +17,7 @@ mod examples_train;
 mod experiments;
 mod faults;
 mod fmt;
+mod fuzz;
 mod gpt;
 mod language;
 mod library_rules;

@@ -125,6 +125,65 @@ fn a_run_leaves_a_page_and_pictures() {
     assert_eq!(plots, expected);
 }
 
+const SCHEDULED: &str = r#"use losses.cross_entropy
+use optimizers.AdamW
+use schedules.warmup_cosine
+use layers.Dense
+data flowers = csv("flowers.csv", x = ["a", "b"], kind = label("kind")) |> split(every = 3)
+train flowers_small(lr: float = 0.1) on flowers {
+  batch = 4; epochs = 5; seed = 1
+  let top = Dense(3)
+  step(x, kind) {
+    minimize cross_entropy(top(x), kind) with AdamW(warmup_cosine(lr, warmup = 5, total = 25))
+  }
+}
+"#;
+
+#[test]
+fn the_learning_rate_has_a_curve_and_classes_have_names() {
+    let scratch = Scratch::new("rate");
+    let kinds = ["iris", "lily & <b>", "rose"];
+    let rows: String = (0..30).map(|k| format!("{},{},{}\n", k % 3, k % 5, kinds[k % 3])).collect();
+    std::fs::write(scratch.0.join("flowers.csv"), format!("a,b,kind\n{rows}")).expect("a table");
+    let out = scratch.run(SCHEDULED, "out", &["--plots", "svg", "--save-every", "7"]);
+    let log = read(&out.join("metrics.jsonl"));
+    let mut steps = vec![];
+    for line in log.lines().map(|l| serde_json::from_str::<Value>(l).expect("JSON")) {
+        for point in line["hypers"]["adamw.lr"].as_array().into_iter().flatten() {
+            let (t, rate) = (point[0].as_f64().expect("a step"), point[1].as_f64().expect("a rate"));
+            let cosine = 0.05 * (1.0 + (std::f64::consts::PI * (t - 5.0) / 20.0).cos());
+            let expected = if t < 5.0 { 0.1 * t / 5.0 } else { cosine };
+            assert!((rate - expected).abs() < 1e-12, "{t}: {rate}, not {expected}");
+            if line["split"] == "train" {
+                steps.push(t as usize);
+            }
+        }
+        assert_eq!(line["hypers"].is_null(), line["split"] == "test", "{line}");
+    }
+    // Every step of epochs as short as these.
+    assert_eq!(steps, (1..=25).collect::<Vec<_>>());
+    let page = read(&out.join("report.html"));
+    assert!(page.contains("<section id=\"observed\">") && page.contains("\"adamw.lr\""), "no curve of the rate");
+    assert!(!page.contains("constant</div>"));
+    assert!(read(&out.join("plots/adamw.lr.svg")).contains("<path"));
+    // Stopped and resumed, the log has the same lines.
+    scratch.run(SCHEDULED, "cut", &["--save-every", "7", "--steps", "17"]);
+    let resumed = scratch.optc(&["run", "it.opt", "--quiet", "--resume", "cut", "--save-every", "7"]);
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    assert_eq!(read(&scratch.0.join("cut/metrics.jsonl")), log);
+
+    let predictions = json(&out.join("predictions.json"));
+    assert_eq!(predictions["classes"], serde_json::json!(kinds));
+    let picture = read(&out.join("plots/confusion.svg"));
+    assert_eq!(picture.matches(">lily &amp; &lt;b&gt;</text>").count(), 2, "a name on each axis");
+
+    // A rate that stays as it is is told in words.
+    let constant = SCHEDULED.replace("warmup_cosine(lr, warmup = 5, total = 25)", "lr");
+    let out = scratch.run(&constant, "constant", &[]);
+    assert!(read(&out.join("report.html")).contains("adamw.lr, constant"));
+    assert!(!read(&out.join("metrics.jsonl")).contains("hypers"));
+}
+
 #[test]
 fn a_regression_has_its_pairs() {
     let scratch = Scratch::new("pairs");
@@ -236,11 +295,12 @@ fn a_browser_opens_the_pages() {
     let sweep = "sweep plane over optimizer in [SGD(0.1), Adam(0.1)], lr in log(1e-4 .. 1.0)\n  \
                  by random(trials = 9, seed = 1) minimizing test.loss\n";
     let swept = scratch.run(&format!("{LINE}\n{sweep}"), "swept", &[]);
-    let pages = [&single, &pairs, &compared, &swept].map(|folder| folder.join("report.html"));
+    let ranged = scratch.run(LINE, "ranged", &["--lr-range"]);
+    let pages = [&single, &pairs, &compared, &swept, &ranged].map(|folder| folder.join("report.html"));
     let output = Command::new("node").arg(script).arg(&scratch.0).args(&pages).output().expect("node runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let seen: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(seen.len(), 4);
+    assert_eq!(seen.len(), 5);
     for page in &seen {
         let none = serde_json::json!([]);
         assert_eq!((&page["errors"], &page["requests"]), (&none, &none), "{page}");
@@ -250,12 +310,14 @@ fn a_browser_opens_the_pages() {
             "{page}"
         );
         assert!(page["curves"].as_u64() > Some(0) && page["still"].as_u64() > Some(0), "{page}");
-        assert!(page["tip"].as_str().is_some_and(|tip| tip.starts_with("step")), "{page}");
+        let axis = if page["file"].as_str().is_some_and(|f| f.contains("ranged")) { "sgd.lr" } else { "step" };
+        assert!(page["tip"].as_str().is_some_and(|tip| tip.starts_with(axis)), "{page}");
         assert_ne!(page["light"], page["dark"], "{page}");
     }
     let curves: Vec<u64> = seen.iter().filter_map(|p| p["curves"].as_u64()).collect();
-    // Loss and accuracy of two splits and three observed values; one loss; of four runs; of nine trials.
-    assert_eq!(curves, [7, 2, 8, 18]);
+    // Loss and accuracy of two splits and three observed values; one loss; of four runs; of nine trials; of a range test.
+    assert_eq!(curves[..4], [7, 2, 8, 18]);
+    assert!(curves[4] >= 2, "each step and smoothed");
     assert!(seen[3]["sections"].as_array().is_some_and(|s| s.contains(&"sweep".into())));
     for name in ["0-light.png", "0-dark.png", "3-hover.png"] {
         assert!(scratch.0.join(name).metadata().is_ok_and(|m| m.len() > 10_000), "{name}");

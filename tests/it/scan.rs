@@ -1,8 +1,9 @@
 //! Loops against the same loops unrolled: values, gradients and second derivatives, interpreted and compiled.
 
 use crate::engine::{COMPILED, ENGINES, INTERPRETER};
-use crate::language::Scope;
+use crate::language::{Scope, on_columns};
 use crate::reference::difference;
+use optc::data::spec::Column;
 use optc::ir::build::Builder;
 use optc::ir::scan::Scan;
 use optc::ir::{DType, Graph, Op, OutputKind, ReduceKind, Type};
@@ -83,6 +84,61 @@ const PAIRS: &[(&str, &str)] = &[
              y <- concat([y, s[new]], axis = 0)
            }
            y[1:] }",
+    ),
+    // A loop in a loop whose steps are not linear, and another that does not depend on the outer one. A name that the body has, too.
+    (
+        "{ let s = u[0]
+           let k = argmax(w, axis = 0)
+           scan row in x {
+             let k = s
+             scan v in row { k <- tanh(k*v[:2] + u[1])*sum(v) }
+             let c = w[0]
+             scan i in 0..2 { c <- sin(c*float(i + 1) + w[1]) }
+             s <- 0.5*s + k*c
+             s
+           } }",
+        "{ let s = u[0]
+           let y = zeros([1, 2])
+           for n in 0..2 {
+             let k = s
+             for t in 0..4 { k <- tanh(k*x[n, t, :2] + u[1])*sum(x[n, t]) }
+             let c = w[0]
+             for i in 0..2 { c <- sin(c*(i + 1) + w[1]) }
+             s <- 0.5*s + k*c
+             y <- concat([y, s[new]], axis = 0)
+           }
+           y[1:] }",
+    ),
+    // A slice, a weight and a carried value without a gradient.
+    (
+        "{ let s = u[0]
+           scan v in x, axis = 1 {
+             s <- s*stop_gradient(w[0, :2]) + stop_gradient(v[0, :2])
+             stop_gradient(s)
+           } }",
+        "{ let s = u[0]
+           let y = zeros([2, 1])
+           for t in 0..4 {
+             s <- s*stop_gradient(w[0, :2]) + stop_gradient(x[0, t, :2])
+             y <- concat([y, s[:, new]], axis = 1)
+           }
+           stop_gradient(y[:, 1:]) }",
+    ),
+    // Gradients inside the body, by a slice and by a weight.
+    (
+        "{ let s = u[0]
+           scan v in x, axis = 1 {
+             s <- tanh(s + grad(sum(tanh(stop_gradient(s)*(v @ w))^2), w)[0])
+             grad(sum(tanh(v @ w)^2)*sum(s), v)
+           } }",
+        "{ let s = u[0]
+           let y = zeros([2, 1, 3])
+           for t in 0..4 {
+             let v = x[:, t]
+             s <- tanh(s + grad(sum(tanh(stop_gradient(s)*(v @ w))^2), w)[0])
+             y <- concat([y, grad(sum(tanh(v @ w)^2)*sum(s), v)[:, new]], axis = 1)
+           }
+           y[:, 1:] }",
     ),
     // Values that are whole numbers inside, and a choice at run time.
     (
@@ -217,6 +273,27 @@ fn every_step_has_its_own_random_numbers() {
     numbers.sort_by(f64::total_cmp);
     numbers.dedup();
     assert_eq!(numbers.len(), 6 * 3 * 4);
+}
+
+/// What a loss compares inside a loop is no value of the step: there are no predictions to report.
+#[test]
+fn a_loss_in_a_loop_has_no_predictions() {
+    let text = "use losses.cross_entropy
+        use optimizers.SGD
+        data given = synthetic.linear(rows = 4)
+        layer Scores()(x: float[N]) { param w: float[5] = 0.3; x[:, new]*w[new] }
+        train walk on given {
+          batch = all
+          let scores = Scores()
+          step(x, label) {
+            let total = 0.0
+            scan v in x, k in label, axis = 1 { total <- total + cross_entropy(scores(v), k) }
+            minimize total with SGD(0.1)
+          }
+        }";
+    let column = |name: &str, is_float: bool| Column { name: name.into(), is_float, shape: vec![3], classes: None };
+    let program = on_columns(text, DType::F32, &[column("x", true), column("label", false)], 4);
+    assert_eq!(program.graphs.predictions(4), Ok(None));
 }
 
 /// The same bits on one thread and two.

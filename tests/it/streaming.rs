@@ -171,3 +171,63 @@ fn a_lost_file_stops_the_run_and_loses_nothing() {
         assert!(folder.weights(name) == folder.weights(&format!("{name}-whole")), "{name}");
     }
 }
+
+/// The most memory that a run of the binary ever had, in bytes; the system must tell.
+#[cfg(target_os = "linux")]
+fn peak(folder: &Folder, program: &str) -> usize {
+    use std::process::{Command, Stdio};
+    std::fs::write(folder.0.join("run.opt"), program).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_optc"));
+    command.args(["run", "run.opt", "--quiet", "--threads", "1"]).current_dir(&folder.0).stdout(Stdio::null());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut most = 0;
+    let status = loop {
+        let told = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+        most = most.max(kilobytes.unwrap_or(0) << 10);
+        if let Some(status) = child.try_wait().expect("a child") {
+            break status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    };
+    assert!(status.success(), "{program}");
+    most
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn streamed_data_does_not_go_into_memory() {
+    use std::io::Write;
+    const MB: usize = 1 << 20;
+    let folder = Folder::new("peak");
+    let text = |source: &str| {
+        PROGRAM.replace("SOURCE", source).replace("batch = 32; epochs = 4", "batch = 32; steps = 40; epochs = 1")
+    };
+    // Zeros take no room on the disk.
+    let rows = 98_304;
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows}, 1024), }}\n");
+    let mut file = std::fs::File::create(folder.0.join("x.npy")).expect("a file");
+    file.write_all(b"\x93NUMPY\x01\x00").expect("it is written");
+    file.write_all(&(header.len() as u16).to_le_bytes()).expect("it is written");
+    file.write_all(header.as_bytes()).expect("it is written");
+    file.set_len((10 + header.len() + rows * 1024) as u64).expect("a long file");
+    let mut labels = format!("\x7f{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows},), }}\n").into_bytes();
+    labels.splice(..1, [&b"\x93NUMPY\x01\x00"[..], &((labels.len() - 1) as u16).to_le_bytes()].concat());
+    labels.extend((0..rows).map(|row| (row % 3) as u8));
+    std::fs::write(folder.0.join("label.npy"), labels).expect("a file");
+    let source =
+        |stream| text(&format!("npy(x = \"x.npy\", label = \"label.npy\", stream = {stream})"));
+    let [memory, disk] = [false, true].map(|stream| peak(&folder, &source(stream)));
+    assert!(disk + 64 * MB < memory, "{} and {} MB", memory / MB, disk / MB);
+
+    // Two bytes of text for each number of eight.
+    let line = |row: usize| (0..65).map(|at| ["1", "2", "3"][(row + at) % 3]).collect::<Vec<_>>().join(",");
+    let table: String = (0..40_000).map(|row| line(row) + "\n").collect();
+    std::fs::write(folder.0.join("t.csv"), table).expect("a file");
+    let source = |stream| {
+        text(&format!("csv(\"t.csv\", x = except([0]), label = label(0), stream = {stream}) |> standardize(x)"))
+    };
+    let [memory, disk] = [false, true].map(|stream| peak(&folder, &source(stream)));
+    assert!(disk + 10 * MB < memory, "{} and {} MB", memory / MB, disk / MB);
+}

@@ -189,7 +189,7 @@ fn extend(b: &mut Builder, id: NodeId, scan: &Scan, joint: &Joint, plan: &Plan) 
             longer.body.add_output(format!("saved {}", node.0), *node, OutputKind::Value);
         }
     }
-    let results = (0..longer.body.outputs.len()).map(|k| longer.result_type(k).elements()).sum();
+    let results = longer.ranges().last().map_or(0, |range| range.end);
     let node = &mut b.graph.nodes[id.index()];
     node.op = Op::Scan(Arc::new(longer));
     node.ty.shape = vec![results];

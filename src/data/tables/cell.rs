@@ -7,6 +7,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell<'a> {
     Missing,
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "a file of text has texts only"))]
     Number(f64),
     Text(Cow<'a, str>),
 }
@@ -15,6 +16,12 @@ pub enum Cell<'a> {
 pub trait Reader {
     /// The names of the fields, where the file gives them. Called once, before the first row.
     fn header(&mut self) -> Result<Option<Vec<String>>, Diagnostic>;
+
+    /// Announces the fields that will be looked at, by their positions. Called once, before the first row, where they are
+    /// known by then.
+    fn want(&mut self, _fields: &[usize]) -> Result<(), Diagnostic> {
+        Ok(())
+    }
 
     /// Goes to the next row; false behind the last.
     fn advance(&mut self) -> Result<bool, Diagnostic>;

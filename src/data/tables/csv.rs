@@ -34,7 +34,7 @@ pub fn load(call: &Call, context: &Context) -> Fallible<Table> {
     if specs.is_empty() {
         // What is wrong with a row is said when it is read in earnest.
         let plain = Format { header: false, ..format.clone() };
-        let seen = infer::look(Text::open(&train, &plain)?);
+        let seen = infer::look(Text::open(&train, &plain)?)?;
         if args.get("header").is_none() {
             format.header = seen.has_header();
         }

@@ -2,6 +2,7 @@
 //!
 //! Rows are looked at one after another, and none is kept: a table may be larger than memory.
 
+use super::super::args::Fallible;
 use super::cell::{Cell, Reader, is_number};
 use super::column::{ColumnSpec, Field, Kind};
 use crate::source::Span;
@@ -10,7 +11,7 @@ use std::collections::{BTreeSet, HashSet};
 /// More different texts than this in a field (or than a twentieth of the rows, if that is more) are no classes.
 const MOST_CLASSES: usize = 20;
 /// And more than this never are.
-const MOST_COUNTED: usize = 1 << 16;
+const MOST_COUNTED: usize = 1 << 12;
 
 /// What was seen of a table's fields.
 pub struct Seen {
@@ -36,16 +37,17 @@ struct Values {
 }
 
 /// Looks at all rows, up to the first that cannot be read.
-pub fn look(mut reader: impl Reader) -> Seen {
+pub fn look(mut reader: impl Reader) -> Fallible<Seen> {
     let mut seen = Seen { first: vec![], first_is_plain: true, fields: vec![], rows: 0, any_value: false };
     let named = match reader.header() {
         Ok(Some(header)) => {
             seen.fields = header.iter().map(|_| Values::new(None)).collect();
+            reader.want(&(0..header.len()).collect::<Vec<_>>()).map_err(|wrong| vec![wrong])?;
             seen.first = header;
             true
         }
         Ok(None) => false,
-        Err(_) => return seen,
+        Err(_) => return Ok(seen),
     };
     let mut is_first = !named;
     while let Ok(true) = reader.advance() {
@@ -66,7 +68,7 @@ pub fn look(mut reader: impl Reader) -> Seen {
             values.add(cell);
         }
     }
-    seen
+    Ok(seen)
 }
 
 /// A number or missing: no name of a field.

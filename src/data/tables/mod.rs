@@ -117,7 +117,9 @@ impl Growing {
         // Positions of each column's fields, known from the first row on.
         let mut fields: Option<(usize, Vec<Vec<usize>>)> = None;
         if let Some(header) = &header {
-            fields = Some((header.len(), self.resolve(Some(header), header.len(), path, *span)?));
+            let resolved = self.resolve(Some(header), header.len(), path, *span)?;
+            reader.want(&resolved.concat()).map_err(|wrong| vec![wrong])?;
+            fields = Some((header.len(), resolved));
         }
         loop {
             match reader.advance() {

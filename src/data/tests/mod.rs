@@ -3,6 +3,7 @@
 mod arrays;
 mod hostile;
 mod images;
+mod parquet;
 mod reference;
 mod steps;
 mod streamed;

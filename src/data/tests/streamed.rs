@@ -8,7 +8,7 @@ use ndarray::{Array2, Array3, ShapeBuilder};
 use ndarray_npy::WriteNpyExt;
 
 fn stream(mut source: Call, value: bool) -> Call {
-    let arg = Arg { name: Some("stream".into()), named_at: None, value: Value::Bool(value), span: span(190) };
+    let arg = Arg { name: Some("stream".into()), value: Value::Bool(value), span: span(190), named_at: None };
     source.args.push(arg);
     source
 }
@@ -144,66 +144,6 @@ fn idx_and_npz() {
     }
     let refused = folder.error(stream(call("npz", &[("", text("packed.npz")), ("x", text("a"))]), true), &[]);
     assert_eq!(refused.code, "E0413");
-}
-
-/// More rows than a group has, with gaps.
-fn table(rows: usize) -> String {
-    let mut random = Random::new(8, 1);
-    let mut out = String::from("a,b,kind,note,c\n");
-    for row in 0..rows {
-        let number = |v: f64| if v < 0.1 { "NA".to_string() } else { format!("{:.3}", v * 3.0) };
-        let [a, b, c] = [0; 3].map(|_| number(random.unit()));
-        let kind = ["red", "green", "", "blue"][random.below(4)];
-        let note = ["one two", "", "three \"\"four\"\"", "größer, five"][random.below(4)];
-        out += &format!("{a},{b},{kind},\"{note} {}\",{c}\n", row % 37);
-    }
-    out
-}
-
-#[test]
-fn csv_of_several_groups() {
-    let folder = Folder::new("streamed-csv");
-    folder.write("t.csv", table(9_000));
-    folder.write("more.csv", table(300));
-    let source = call(
-        "csv",
-        &[
-            ("", text("t.csv")),
-            ("missing", text("keep")),
-            ("x", texts(&["a", "b"])),
-            ("kind", nested("label", &[("", text("kind"))])),
-            ("note", nested("text", &[("", text("note"))])),
-            ("c", text("c")),
-        ],
-    );
-    let by = |by: &str| call("impute", &[("", name("x")), ("", name("c")), ("by", text(by))]);
-    let split = call("split", &[("test", Value::Float(0.2)), ("seed", Value::Int(2))]);
-    let rest =
-        [call("impute", &[("", name("kind"))]), on("tokenize", "note"), on("standardize", "x"), on("log1p", "c")];
-    for by in [by("mean"), by("median"), by("most_frequent")] {
-        same(&folder, source.clone(), &[&[split.clone(), by], &rest[..]].concat());
-    }
-    let mut parts = source.clone();
-    parts.args.push(Arg { name: Some("test".into()), named_at: None, value: text("more.csv"), span: span(150) });
-    same(&folder, parts, &[&[by("median")], &rest[..]].concat());
-    let dropped = [("", text("t.csv")), ("missing", text("drop")), ("x", texts(&["a", "b"])), ("c", text("c"))];
-    same(&folder, call("csv", &dropped), &[on("normalize", "x")]);
-
-    // All fields, by themselves; and what `optc data` says about them.
-    let whole = call("csv", &[("", text("t.csv")), ("missing", text("keep"))]);
-    let summary = |stream_it: bool| {
-        let pipeline = pipeline(stream(whole.clone(), stream_it), &[]);
-        format!("{:?}", super::super::summary::summarize(&pipeline, &folder.context()).unwrap())
-    };
-    assert_eq!(summary(false), summary(true));
-}
-
-#[test]
-fn a_full_disk_is_told() {
-    use std::io::{Error, ErrorKind};
-    let full = super::super::disk::temporary::no_room(&Error::from(ErrorKind::StorageFull), span(3));
-    assert_eq!((full.code, full.labels[0].span), ("E0412", span(3)));
-    assert!(full.help.unwrap().contains("TMPDIR"));
 }
 
 #[test]

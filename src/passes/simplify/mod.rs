@@ -36,6 +36,7 @@ fn rule(b: &mut Builder, node: &Node, uses: &Uses) -> Option<NodeId> {
         Op::Concat { axis } => movement::concat(b, node, *axis),
         Op::Reverse { axes } => movement::reverse(node, axes),
         Op::Reduce { kind, axes } => movement::reduce(b, node, *kind, axes),
+        Op::Gather { axis: 0 } => movement::gather(b, node),
         Op::Dot { .. } => dot::of_transposed(b, node),
         _ => None,
     };

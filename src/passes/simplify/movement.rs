@@ -1,7 +1,7 @@
 //! Rules for operations that move elements, and for what they meet.
 
 use crate::ir::build::Builder;
-use crate::ir::{Node, NodeId, Op, ReduceKind};
+use crate::ir::{Binary, DType, Node, NodeId, Op, ReduceKind};
 use crate::passes::rewrite::uniform;
 
 pub fn broadcast(b: &mut Builder, node: &Node, axes: &[usize]) -> Option<NodeId> {
@@ -133,6 +133,19 @@ pub fn slice(b: &mut Builder, node: &Node, start: &[usize], limit: &[usize], str
         }
         _ => None,
     }
+}
+
+/// The element of 0, 1, 2, … at an index is the index, held in range.
+pub fn gather(b: &mut Builder, node: &Node) -> Option<NodeId> {
+    let (table, index) = (b.graph.node(node.args[0]), node.args[1]);
+    let counts = table.op == Op::Iota { axis: 0 } && table.ty.shape.len() == 1 && table.ty.dtype == DType::I32;
+    let last = table.ty.shape.first()?.checked_sub(1)?;
+    if !counts {
+        return None;
+    }
+    let (zero, last) = (b.full_like(0.0, index), b.full_like(last as f64, index));
+    let held = b.binary(Binary::Max, index, zero);
+    Some(b.binary(Binary::Min, held, last))
 }
 
 pub fn pad(node: &Node, low: &[usize], high: &[usize], interior: &[usize]) -> Option<NodeId> {

@@ -50,11 +50,11 @@ pub fn head(runs: &[Run], trials: Option<&Trials>) -> String {
     format!("<p class=\"line\">{badges}</p><div class=\"tiles\">{tiles}</div>")
 }
 
-/// For each variant the mean of its runs' last values.
+/// For each variant the mean of what its runs reached; without those that diverged.
 fn means(runs: &[Run], split: &str, name: &str) -> Vec<(String, f64)> {
     let of = |full: &str| {
-        let own = runs.iter().filter(|r| r.variant() == full);
-        let values: Vec<f64> = own.filter_map(|r| r.find(split, name)).map(|s| s.last()).collect();
+        let own = runs.iter().filter(|r| r.variant() == full && r.state() != "failed");
+        let values: Vec<f64> = own.filter_map(|r| r.value(split, name)).collect();
         values.iter().sum::<f64>() / values.len() as f64
     };
     variants(runs).into_iter().map(|(full, shown)| (shown, of(&full))).collect()
@@ -95,10 +95,13 @@ pub fn results(folder: &Path, runs: &[Run], compared: &Value) -> String {
     }
     let mut rows = vec![];
     for (full, shown) in &variants {
-        let own: Vec<&Run> = runs.iter().filter(|r| r.variant() == *full).collect();
-        let mut row = vec![Cell::Text(shown.clone()), Cell::Number(own.len().to_string())];
+        let all: Vec<&Run> = runs.iter().filter(|r| r.variant() == *full).collect();
+        let own: Vec<&Run> = all.iter().copied().filter(|r| r.state() != "failed").collect();
+        let failed = all.len() - own.len();
+        let failed = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
+        let mut row = vec![Cell::Text(shown.clone()), Cell::Number(format!("{}{failed}", all.len()))];
         for ((split, name), best) in columns.iter().zip(&best) {
-            let values: Vec<f64> = own.iter().filter_map(|r| r.find(split, name)).map(|s| s.last()).collect();
+            let values: Vec<f64> = own.iter().filter_map(|r| r.value(split, name)).collect();
             let text = spread(&values);
             let is_best = variants.len() > 1 && best.as_ref().is_some_and(|(v, _)| v == shown);
             row.push(if is_best { Cell::Best(text) } else { Cell::Number(text) });
@@ -130,16 +133,15 @@ pub fn results(folder: &Path, runs: &[Run], compared: &Value) -> String {
                 Err(_) => Cell::Text(run.label()),
             };
             let cells = [label, Cell::Html(badge(run.state())), Cell::Number(grouped(run.last.0 as u64))];
-            let values = columns
-                .iter()
-                .map(|(split, name)| Cell::Number(run.find(split, name).map_or("-".into(), |s| short(s.last()))));
+            let values =
+                columns.iter().map(|(split, name)| Cell::Number(run.value(split, name).map_or("-".into(), short)));
             cells.into_iter().chain(values).collect::<Vec<Cell>>()
         });
         let made = table(&headers, &each.collect::<Vec<_>>());
         out += &format!("<details><summary>every run</summary>{made}</details>");
     }
     if variants.len() < runs.len() {
-        out += "<p class=\"remark\">Mean ± standard deviation of the runs' last values. The best mean is marked.";
+        out += "<p class=\"remark\">Mean ± standard deviation over the runs. The best mean is marked.";
         if tested {
             let objective = compared["objective"].as_str().unwrap_or("the objective");
             out += &format!(" p: {} against the best variant, Welch's t-test (two-sided).", escape(objective));

@@ -5,6 +5,7 @@
 
 mod experiment;
 mod html;
+pub mod range;
 mod run;
 
 use super::charts::{Curves, curves};
@@ -46,7 +47,7 @@ impl Page<'_> {
             folder: folder.into(),
             runs,
             trials,
-            curves: curves(runs),
+            curves: curves(runs, trials.map(|t| t.places(runs)).as_deref()),
             compared: load::json(&folder.join("compare.json")),
         }
     }
@@ -61,7 +62,7 @@ impl Page<'_> {
             parts.push(("results", "Results", experiment::results(&self.folder, self.runs, &self.compared)));
         }
         parts.push(("curves", "Curves", self.figures(false)));
-        parts.push(("observed", "Observed by the rules", self.figures(true)));
+        parts.push(("observed", "Learning rate and observed values", self.figures(true)));
         if let [run] = self.runs {
             parts.push(("predictions", "Predictions", run::predictions(run)));
             parts.push(("sample", "Written by the model", run::sample(run)));
@@ -74,25 +75,13 @@ impl Page<'_> {
             parts.push(("configuration", "Configuration", run::configuration(run, self.runs.len() > 1)));
             parts.push(("program", "Program", run::listing(run)));
         }
-        parts.retain(|(_, _, content)| !content.is_empty());
-        let links: String = parts.iter().map(|(id, name, _)| format!("<a href=\"#{id}\">{name}</a>")).collect();
-        let body: String = parts.iter().map(|(id, name, content)| section(id, name, content)).collect();
         let head = match self.runs {
             [run] => run::head(run),
             runs => experiment::head(runs, self.trials),
         };
-        fill(
-            TEMPLATE,
-            &[
-                ("title", &escape(&self.title)),
-                ("style", STYLE),
-                ("head", &head),
-                ("links", &links),
-                ("body", &body),
-                ("data", &in_script(&self.data())),
-                ("script", SCRIPT),
-            ],
-        )
+        let per_epoch = self.runs.first().map_or(1.0, Run::steps_per_epoch);
+        let same = self.runs.iter().all(|r| r.steps_per_epoch() == per_epoch);
+        whole(&self.title, &head, parts, &data(&self.curves, same.then_some(per_epoch)))
     }
 
     /// The pictures by name, for papers.
@@ -108,34 +97,60 @@ impl Page<'_> {
     }
 
     fn figures(&self, observed: bool) -> String {
-        let of_kind = self.curves.iter().enumerate().filter(|(_, c)| c.observed == observed);
-        let figures: String = of_kind
-            .map(|(k, c)| format!("<figure class=\"card chart\" data-chart=\"{k}\">{}</figure>\n", c.chart.to_svg()))
-            .collect();
-        if figures.is_empty() { figures } else { format!("<div class=\"figures\">{figures}</div>") }
+        figures(&self.curves, |c| c.observed == observed)
     }
 
     fn sweep(&self) -> String {
         self.trials.map_or(String::new(), |trials| experiment::sweep(trials, &self.title))
     }
+}
 
-    /// What the script draws: the same curves as the pictures.
-    fn data(&self) -> Value {
-        let per_epoch = self.runs.first().map_or(1.0, Run::steps_per_epoch);
-        let same = self.runs.iter().all(|r| r.steps_per_epoch() == per_epoch);
-        let charts = self.curves.iter().map(|c| {
-            let lines = c.chart.lines.iter().map(|l| {
-                let points: Vec<Value> = l.points.iter().map(|p| json!([p.0, rounded(p.1)])).collect();
-                json!({
-                    "label": l.label, "split": l.split, "colour": l.colour, "shade": l.shade, "dashed": l.dashed, "listed": l.listed, "faint": l.faint,
-                    "points": points,
-                })
-            });
-            let lines: Vec<Value> = lines.collect();
-            json!({ "title": c.chart.title, "log": c.chart.log, "note": note(&c.chart.x_label), "lines": lines })
+/// Puts the parts of a page together: id, name and content of each; those without content are left out.
+fn whole(title: &str, head: &str, mut parts: Vec<(&str, &str, String)>, data: &Value) -> String {
+    parts.retain(|(_, _, content)| !content.is_empty());
+    let links: String = parts.iter().map(|(id, name, _)| format!("<a href=\"#{id}\">{name}</a>")).collect();
+    let body: String = parts.iter().map(|(id, name, content)| section(id, name, content)).collect();
+    fill(
+        TEMPLATE,
+        &[
+            ("title", &escape(title)),
+            ("style", STYLE),
+            ("head", head),
+            ("links", &links),
+            ("body", &body),
+            ("data", &in_script(data)),
+            ("script", SCRIPT),
+        ],
+    )
+}
+
+/// The pictures of some curves; the script finds each by its number.
+fn figures(curves: &[Curves], shown: impl Fn(&Curves) -> bool) -> String {
+    let shown = curves.iter().enumerate().filter(|(_, c)| shown(c));
+    let figures: String = shown
+        .map(|(k, c)| format!("<figure class=\"card chart\" data-chart=\"{k}\">{}</figure>\n", c.chart.to_svg()))
+        .collect();
+    if figures.is_empty() { figures } else { format!("<div class=\"figures\">{figures}</div>") }
+}
+
+/// What the script draws: the same curves as the pictures. With the steps of an epoch, time can be shown in those.
+fn data(curves: &[Curves], per_epoch: Option<f64>) -> Value {
+    let charts = curves.iter().map(|Curves { chart, .. }| {
+        let lines = chart.lines.iter().map(|l| {
+            let x = |x: f64| if chart.log_x { rounded(x) } else { json!(x) };
+            let points: Vec<Value> = l.points.iter().map(|p| json!([x(p.0), rounded(p.1)])).collect();
+            json!({
+                "label": l.label, "split": l.split, "colour": l.colour, "shade": l.shade, "dashed": l.dashed, "listed": l.listed, "faint": l.faint,
+                "points": points,
+            })
         });
-        json!({ "per_epoch": if same { json!(per_epoch) } else { Value::Null }, "charts": charts.collect::<Vec<_>>() })
-    }
+        let lines: Vec<Value> = lines.collect();
+        // Only time has a choice of units.
+        let x = chart.log_x.then_some(&chart.x_label);
+        let (note, marks) = (note(&chart.x_label), &chart.marks);
+        json!({ "title": chart.title, "log": chart.log, "note": note, "x": x, "marks": marks, "lines": lines })
+    });
+    json!({ "per_epoch": per_epoch, "charts": charts.collect::<Vec<_>>() })
 }
 
 /// What stands in parentheses behind the axis' name.

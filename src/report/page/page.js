@@ -149,6 +149,7 @@
     }
 
     scaled(x) {
+      if (this.chart.x) return x;
       return choice.axis === "epoch" && data.per_epoch ? x / data.per_epoch : x;
     }
 
@@ -171,7 +172,8 @@
       make(svg, "text", { class: "title", x: LEFT, y: 20, "font-size": 14, fill: "#333333" }, chart.title);
       const xs = this.shown.flatMap((s) => s.raw.map((p) => p[0])).filter(Number.isFinite);
       const [low, high] = xs.length ? [xs.reduce((a, b) => Math.min(a, b)), xs.reduce((a, b) => Math.max(a, b))] : [0, 1];
-      this.x = this.zoom ? new Axis(...this.zoom, false) : new Axis(low < 0.25 * high ? 0 : low, high, false);
+      const logX = Boolean(chart.x);
+      this.x = this.zoom ? new Axis(...this.zoom, logX) : new Axis(!logX && low < 0.25 * high ? 0 : low, high, logX);
       const inside = (p) => p[0] >= this.x.min && p[0] <= this.x.max;
       this.y = Axis.fit(this.shown.flatMap((s) => s.points.filter(inside).map((p) => p[1])), log);
       this.place = (x, y) => [LEFT + this.x.place(x) * (WIDTH - LEFT - RIGHT), bottom - this.y.place(y) * PLOT];
@@ -180,21 +182,31 @@
         make(svg, "line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y, stroke: "#dddddd" });
         make(svg, "text", { class: "tick", x: LEFT - 7, y: y + 4, "font-size": 11, "text-anchor": "end", fill: "#333333" }, text);
       }
-      for (const [value, text] of this.x.ticks(6, 1)) {
+      for (const [value, text] of logX ? this.x.ticks(8) : this.x.ticks(6, 1)) {
         const [x] = this.place(value, 1);
         make(svg, "line", { class: "axis", x1: x, x2: x, y1: bottom, y2: bottom + 4, stroke: "#333333" });
         make(svg, "text", { class: "tick", x, y: bottom + 17, "font-size": 11, "text-anchor": "middle", fill: "#333333" }, text);
       }
       make(svg, "line", { class: "axis", x1: LEFT, x2: WIDTH - RIGHT, y1: bottom, y2: bottom, stroke: "#333333" });
-      make(svg, "text", { class: "label", x: (LEFT + WIDTH - RIGHT) / 2, y: bottom + 37, "font-size": 12, "text-anchor": "middle", fill: "#333333" }, `${choice.axis} ${chart.note}`.trim());
+      make(svg, "text", { class: "label", x: (LEFT + WIDTH - RIGHT) / 2, y: bottom + 37, "font-size": 12, "text-anchor": "middle", fill: "#333333" }, chart.x ?? `${choice.axis} ${chart.note}`.trim());
       this.legend(svg, entries);
       const clip = `clip-${views.indexOf(this)}`;
       make(make(svg, "clipPath", { id: clip }), "rect", { x: LEFT - 2, y: top - 2, width: WIDTH - LEFT - RIGHT + 4, height: PLOT + 4 });
       const ink = make(svg, "g", { "clip-path": `url(#${clip})` });
+      for (const [value, text] of chart.marks) this.mark(svg, value, text);
       for (const s of this.shown) this.curve(ink, s);
       this.svg = svg;
       this.overlay = make(svg, "g", {});
       this.figure.replaceChildren(svg, this.save, this.tip);
+    }
+
+    // A line at a place that has a name.
+    mark(svg, value, text) {
+      const [x] = this.place(value, 1);
+      if (!(x >= LEFT && x <= WIDTH - RIGHT)) return;
+      make(svg, "line", { class: "mark", x1: x, x2: x, y1: this.top, y2: this.bottom, stroke: "#333333" });
+      const left = x > WIDTH * 0.7;
+      make(svg, "text", { class: "label halo", x: x + (left ? -5 : 5), y: this.top + 12, "font-size": 12, "text-anchor": left ? "end" : "start", fill: "#333333" }, text);
     }
 
     curve(parent, { line, raw, points }) {
@@ -253,7 +265,10 @@
       this.overlay.replaceChildren();
       if (!at) return this.leave();
       const value = this.x.at((at.x - LEFT) / (WIDTH - LEFT - RIGHT));
-      const near = this.shown.map((s) => ({ s, k: nearest(s.points, value) })).filter((n) => n.k >= 0);
+      // A curve says nothing far from where it ends.
+      const far = (n) => Math.abs(this.x.place(n.s.points[n.k][0]) - this.x.place(value)) > 0.04;
+      const over = (n) => value < n.s.points[0][0] || value > n.s.points[n.s.points.length - 1][0];
+      const near = this.shown.map((s) => ({ s, k: nearest(s.points, value) })).filter((n) => n.k >= 0 && !(far(n) && over(n)));
       if (near.length === 0) return this.leave();
       const gap = (n) => Math.abs(n.s.points[n.k][0] - value);
       const x = near.reduce((a, b) => (gap(b) < gap(a) ? b : a));
@@ -279,14 +294,14 @@
 
     tell(at, value, rows) {
       const head = document.createElement("div");
-      head.textContent = `${choice.axis} ${choice.axis === "step" ? value : short(value)}`;
+      head.textContent = this.chart.x ? `${this.chart.x} ${short(value)}` : `${choice.axis} ${choice.axis === "step" ? value : short(value)}`;
       const lines = rows.map(({ line, point, raw }) => {
         const row = document.createElement("div");
         const mark = document.createElementNS("http://www.w3.org/2000/svg", "svg");
         mark.setAttribute("viewBox", "0 0 18 8");
         make(mark, "line", { class: `line ${kind(line)}`, x1: 0, x2: 18, y1: 4, y2: 4, stroke: stroke(line), "stroke-width": 2.5, ...dash(line) });
         const [name, result] = [document.createElement("span"), document.createElement("b")];
-        name.textContent = line.label === line.split ? line.label : `${line.label} ${line.split}`;
+        name.textContent = line.split && line.label !== line.split ? `${line.label} ${line.split}` : line.label;
         result.textContent = choice.smooth > 0 ? `${short(point[1])} (${short(raw)})` : short(point[1]);
         row.append(mark, name, result);
         return row;

@@ -38,10 +38,13 @@ fn tiles(run: &Run) -> String {
             .best()
             .map_or(String::new(), |(step, value)| format!("best {} at step {}", short(value), grouped(step as u64)));
         // Of a name of the user's, nobody knows which values are better.
-        let other = run.find("train", name).filter(|_| split == "test");
-        let other = other.map_or(String::new(), |s| format!("train {}", short(s.last())));
+        let other = run.value("train", name).filter(|_| split == "test");
+        let other = other.map_or(String::new(), |value| format!("train {}", short(value)));
         let remark = if remark.is_empty() { other } else { remark };
-        out += &tile(&format!("{split} {name}"), &short(series.last()), &remark);
+        out += &tile(&format!("{split} {name}"), &short(run.value(split, name).unwrap_or(f64::NAN)), &remark);
+    }
+    for (name, value) in run.constant_rates() {
+        out += &tile("learning rate", &short(value), &format!("{name}, constant"));
     }
     let count: u64 = parameters(run).iter().filter_map(|p| p["count"].as_u64()).sum();
     if count > 0 {
@@ -51,8 +54,10 @@ fn tiles(run: &Run) -> String {
         out += &tile("parameters", &grouped(count), &remark);
     }
     if let Some(seconds) = run.result["seconds"].as_f64() {
-        let rate = run.result["steps_per_second"].as_f64().unwrap_or(f64::NAN);
-        out += &tile("training", &duration(seconds), &format!("{} steps/s", short(rate)));
+        // A run that was over when it was resumed made no step.
+        let rate = run.result["steps_per_second"].as_f64().filter(|rate| *rate > 0.0);
+        let rate = rate.map_or(String::new(), |rate| format!("{} steps/s", short(rate)));
+        out += &tile("training", &duration(seconds), &rate);
     }
     out
 }

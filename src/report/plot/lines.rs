@@ -8,7 +8,7 @@ use super::svg::{Anchor, COLOURS, FAINT, INK, Svg, at, cut, width};
 pub struct Line {
     /// In the legend; lines of one label share an entry.
     pub label: String,
-    /// `train`, `test` or `step`.
+    /// `train`, `test` or `step`; empty for what is of no rows.
     pub split: &'static str,
     /// Counted through [`COLOURS`].
     pub colour: usize,
@@ -39,7 +39,18 @@ pub struct Chart {
     pub title: String,
     pub x_label: String,
     pub log: bool,
+    /// The horizontal axis is logarithmic: it is no time.
+    pub log_x: bool,
+    /// Places on the horizontal axis that have a name.
+    pub marks: Vec<(f64, String)>,
     pub lines: Vec<Line>,
+}
+
+impl Chart {
+    /// Curves over time.
+    pub fn over_steps(title: &str, x_label: String, log: bool, lines: Vec<Line>) -> Chart {
+        Chart { title: title.into(), x_label, log, log_x: false, marks: vec![], lines }
+    }
 }
 
 pub const WIDTH: f64 = 640.0;
@@ -75,7 +86,7 @@ impl Chart {
             svg.text("legend", 11.5, Anchor::Start, x + 23.0, y, &cut(&line.label, 60));
         }
         let all = || self.lines.iter().flat_map(|l| &l.points);
-        let x_axis = extent(all().map(|p| p.0));
+        let x_axis = extent(all().map(|p| p.0), self.log_x);
         let y_axis = Axis::fit(all().map(|p| p.1), self.log);
         let place = |x: f64, y: f64| {
             (LEFT + x_axis.place(x) * (WIDTH - LEFT - RIGHT), bottom - y_axis.place(y) * (bottom - top))
@@ -85,13 +96,21 @@ impl Chart {
             svg.line("grid", FAINT, (LEFT, y), (WIDTH - RIGHT, y));
             svg.text("tick", 11.0, Anchor::End, LEFT - 7.0, y + 4.0, &tick.label);
         }
-        for tick in x_axis.whole_ticks(6) {
+        for tick in if self.log_x { x_axis.ticks(8) } else { x_axis.whole_ticks(6) } {
             let (x, _) = place(tick.value, 1.0);
             svg.line("axis", INK, (x, bottom), (x, bottom + 4.0));
             svg.text("tick", 11.0, Anchor::Middle, x, bottom + 17.0, &tick.label);
         }
         svg.line("axis", INK, (LEFT, bottom), (WIDTH - RIGHT, bottom));
         svg.text("label", 12.0, Anchor::Middle, (LEFT + WIDTH - RIGHT) / 2.0, bottom + 37.0, &self.x_label);
+        for (value, name) in &self.marks {
+            let (x, _) = place(*value, 1.0);
+            if (LEFT..=WIDTH - RIGHT).contains(&x) {
+                svg.line("mark", INK, (x, top), (x, bottom));
+                let (anchor, beside) = if x > WIDTH * 0.7 { (Anchor::End, -5.0) } else { (Anchor::Start, 5.0) };
+                svg.text("label halo", 12.0, anchor, x + beside, top + 12.0, name);
+            }
+        }
         for line in &self.lines {
             draw(&mut svg, line, &place);
         }
@@ -119,9 +138,12 @@ impl Chart {
 }
 
 /// All of the values, without air: time begins and ends at the edges.
-fn extent(values: impl Iterator<Item = f64>) -> Axis {
-    let finite = values.filter(|v| v.is_finite());
+fn extent(values: impl Iterator<Item = f64>, log: bool) -> Axis {
+    let finite = values.filter(|v| v.is_finite() && (!log || *v > 0.0));
     let (min, max) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+    if log {
+        return if min < max { Axis { min, max, log } } else { Axis { min: 0.1, max: 1.0, log } };
+    }
     if min > max { Axis::exact(0.0, 1.0) } else { Axis::exact(if min < 0.25 * max { 0.0 } else { min }, max) }
 }
 
@@ -176,7 +198,7 @@ mod tests {
         let mut test = line("test", &[(1.0, 0.9), (2.0, 0.5), (3.0, 0.4)]);
         (test.colour, test.dashed) = (1, true);
         let train = line("train", &[(1.0, 1.0), (2.0, f64::NAN), (3.0, 0.25)]);
-        let chart = Chart { title: "loss".into(), x_label: "step".into(), log: false, lines: vec![train, test] };
+        let chart = Chart::over_steps("loss", "step".into(), false, vec![train, test]);
         insta::assert_snapshot!(chart.to_svg());
     }
 
@@ -184,9 +206,12 @@ mod tests {
     fn a_chart_of_nothing_is_a_picture() {
         for log in [false, true] {
             for points in [&[][..], &[(0.0, f64::NAN)], &[(5.0, 0.0)], &[(f64::INFINITY, 1.0)]] {
-                let chart = Chart { title: "<x>".into(), x_label: "step".into(), log, lines: vec![line("a", points)] };
-                let made = chart.to_svg();
-                assert!(!made.contains("NaN") && !made.contains("inf"), "{made}");
+                let mut chart = Chart::over_steps("<x>", "step".into(), log, vec![line("a", points)]);
+                for log_x in [false, true] {
+                    (chart.log_x, chart.marks) = (log_x, vec![(0.0, "zero".into()), (5.0, "five".into())]);
+                    let made = chart.to_svg();
+                    assert!(!made.contains("NaN") && !made.contains("inf"), "{made}");
+                }
             }
         }
     }
@@ -196,7 +221,7 @@ mod tests {
         let names: Vec<String> = (0..8).map(|k| format!("optimizer = Something({k})")).collect();
         let mut lines: Vec<Line> = names.iter().map(|n| line(n, &[(0.0, 1.0)])).collect();
         lines.extend(lines.clone());
-        let chart = Chart { title: "t".into(), x_label: "step".into(), log: false, lines };
+        let chart = Chart::over_steps("t", "step".into(), false, lines);
         let entries = chart.legend();
         assert_eq!(entries.len(), 8);
         assert!(entries.last().is_some_and(|(row, ..)| *row >= 2));

@@ -1,6 +1,7 @@
 //! Scatter-add, cumulative and segmented reductions, and sorting.
 
 use super::Axis;
+use super::movement::clamped;
 use crate::ir::{DType, Graph, NodeId, Op, ReduceKind};
 use crate::runtime::pool::Pool;
 use std::sync::Arc;
@@ -158,7 +159,7 @@ fn scatter_add<T: Number>(at: &Axis, base: &[T], index: &[i32], updates: &[T], o
     out.copy_from_slice(base);
     for o in 0..at.outer {
         for (k, i) in index.iter().enumerate() {
-            let row = o * at.size + (*i).clamp(0, at.size as i32 - 1) as usize;
+            let row = o * at.size + clamped(*i, at.size);
             let from = &updates[(o * index.len() + k) * at.inner..][..at.inner];
             for (to, v) in out[row * at.inner..][..at.inner].iter_mut().zip(from) {
                 *to = T::combine(ReduceKind::Sum, *to, *v);

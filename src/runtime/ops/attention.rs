@@ -5,6 +5,8 @@
 //! Tasks are heads, or blocks of queries where heads are few: they depend on the shapes alone, so that any number of threads
 //! gives the same bits.
 
+mod blocks;
+mod passes;
 mod rows;
 mod scratch;
 mod tiles;
@@ -14,8 +16,6 @@ use crate::ir::{DType, Graph, NodeId, Op};
 use crate::passes::fuse::operands::strided;
 use crate::runtime::pool::Pool;
 use rows::Number;
-use scratch::with_scratch;
-use tiles::{COLUMNS, Part};
 
 /// Queries of a block, and keys of a block.
 const QUERIES: usize = 64;
@@ -51,27 +51,21 @@ impl Place {
     }
 }
 
-/// The strides of a mask [.., heads, T, S]; 0 along axes of one element.
-#[derive(Clone, Debug)]
-struct Mask {
-    offset: isize,
-    batch: Vec<isize>,
-    head: isize,
-    row: isize,
-    column: isize,
-}
-
-// One of them exists for each call of a step: its size does not matter.
-#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 enum Pass {
     Forward,
-    /// Where the cotangent of the output is, and where those of queries, keys and values go.
-    Backward {
-        ct: Place,
-        saved: isize,
-        results: [Place; 3],
-    },
+    Backward(Box<Backward>),
+}
+
+/// What the backward pass knows beside the operands.
+#[derive(Clone, Debug)]
+struct Backward {
+    /// The cotangent of the output.
+    ct: Place,
+    /// Where the forward pass's result begins.
+    saved: isize,
+    /// Where the cotangents of queries, keys and values go.
+    results: [Place; 3],
 }
 
 /// A prepared call of either primitive.
@@ -84,37 +78,9 @@ pub struct Attention {
     k: Place,
     v: Place,
     out: Place,
-    mask: Option<Mask>,
+    /// Steps of 0 along axes of one element; the rows are queries, the columns keys.
+    mask: Option<Place>,
     pass: Pass,
-}
-
-/// A matrix in memory: where it starts and the steps to the next row and column.
-#[derive(Clone, Copy)]
-struct Matrix<T> {
-    at: *mut T,
-    row: isize,
-    column: isize,
-}
-
-impl<T> Matrix<T> {
-    /// # Safety
-    /// `place` lies inside the value that `base` points to.
-    unsafe fn new(base: *mut u8, place: &Place, batch: &[usize], head: usize) -> Matrix<T> {
-        // SAFETY: the caller's promise.
-        let at = unsafe { base.cast::<T>().offset(place.of(batch, head)) };
-        Matrix { at, row: place.row, column: place.column }
-    }
-
-    /// # Safety
-    /// The row lies inside the value.
-    unsafe fn rows_from(self, row: usize) -> Matrix<T> {
-        // SAFETY: the caller's promise.
-        Matrix { at: unsafe { self.at.offset(row as isize * self.row) }, ..self }
-    }
-
-    fn transposed(self) -> Matrix<T> {
-        Matrix { row: self.column, column: self.row, ..self }
-    }
 }
 
 impl Attention {
@@ -139,7 +105,7 @@ impl Attention {
             let stride = |axis: usize| if shape[axis] == 1 { 0 } else { operand.strides[axis] as isize };
             let n = shape.len() - 3;
             let batch = (0..n).map(stride).collect();
-            Mask { offset: operand.offset as isize, batch, head: stride(n), row: stride(n + 1), column: stride(n + 2) }
+            Place { offset: operand.offset as isize, batch, head: stride(n), row: stride(n + 1), column: stride(n + 2) }
         });
         let widths = [sizes.d, sizes.d, sizes.e];
         let (out, pass) = match pass {
@@ -156,8 +122,8 @@ impl Attention {
                     })
                     .collect();
                 let results = results.try_into().expect("three results");
-                let pass = Pass::Backward { ct: place(4, sizes.e), saved: saved as isize, results };
-                (dense(&out_shape, saved, sizes.e), pass)
+                let pass = Backward { ct: place(4, sizes.e), saved: saved as isize, results };
+                (dense(&out_shape, saved, sizes.e), Pass::Backward(Box::new(pass)))
             }
         };
         let [q, k, v] = [0, 1, 2].map(|arg| place(arg, widths[arg]));
@@ -201,12 +167,10 @@ impl Attention {
                     unsafe { self.forward::<T>(args, out as *mut u8, head / heads, head % heads, range) }
                 });
             }
-            Pass::Backward { ct, saved, results } => {
+            Pass::Backward(pass) => {
                 pool.run(batches * groups, &|task, _| {
                     // SAFETY: each task writes the rows of its own group of heads.
-                    unsafe {
-                        self.backward::<T>(args, out as *mut u8, task / groups, task % groups, ct, *saved, results)
-                    }
+                    unsafe { self.backward::<T>(args, out as *mut u8, task / groups, task % groups, pass) }
                 });
             }
         }
@@ -219,268 +183,5 @@ impl Attention {
             (*at, number) = (number % size, number / size);
         }
         place
-    }
-
-    /// Keys that some query before `end` sees.
-    fn keys(&self, end: usize) -> usize {
-        if self.of.causal { end.min(self.sizes.s) } else { self.sizes.s }
-    }
-
-    /// Keys that query `i` sees among `n` from `j0`.
-    fn seen(&self, i: usize, (j0, n): (usize, usize)) -> usize {
-        if self.of.causal { (i + 1).saturating_sub(j0).min(n) } else { n }
-    }
-
-    /// Fills up the last vector of what each row sees, and the rest of the row with zeros. For all rows at once: a vector that is
-    /// read right after single elements were written waits for them.
-    fn hide<T: Number>(&self, block: &mut [T], (i0, m): (usize, usize), keys: (usize, usize), filling: T) {
-        for i in 0..m {
-            let count = self.seen(i0 + i, keys);
-            let whole = count.next_multiple_of(COLUMNS);
-            let row = &mut block[i * KEYS..(i + 1) * KEYS];
-            row[count..whole].fill(filling);
-            row[whole..keys.1.next_multiple_of(COLUMNS)].fill(T::of(0.0));
-        }
-    }
-
-    /// What a product of queries from `i0` with keys from `j0` may leave out.
-    fn part(&self, of: fn(isize) -> Part, i0: usize, j0: usize) -> Part {
-        if self.of.causal { of(i0 as isize - j0 as isize) } else { Part::Whole }
-    }
-
-    /// The scores of `m` queries from `i0` and `n` keys from `j0`, row by row with `KEYS` elements each: scaled, and with the mask.
-    /// Only those that [`Attention::seen`] counts have a meaning. `k` is the block of keys as [`columns`] leaves it.
-    ///
-    /// # Safety
-    /// Queries, keys and the mask are those of one head, and the ranges lie inside them.
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn scores<T: Number>(
-        &self,
-        score: &mut [T],
-        q: Matrix<T>,
-        k: Matrix<T>,
-        mask: Option<Matrix<T>>,
-        (i0, m): (usize, usize),
-        (j0, n): (usize, usize),
-    ) {
-        let part = self.part(|shift| Part::Scores { shift }, i0, j0);
-        let scale = T::of(self.of.scale);
-        // SAFETY: the caller's promise; blocks of keys are filled up to a whole number of vectors.
-        unsafe {
-            let sizes = [m, n.next_multiple_of(COLUMNS), self.sizes.d];
-            T::multiply(sizes, dense(score), q.rows_from(i0), k, false, scale, part);
-            if let Some(mask) = mask {
-                for i in 0..m {
-                    let row = mask.rows_from(i0 + i);
-                    for (j, to) in score[i * KEYS..i * KEYS + n].iter_mut().enumerate() {
-                        *to = *to + *row.at.offset((j0 + j) as isize * row.column);
-                    }
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for [`Matrix::new`], for a mask.
-    unsafe fn mask_of<T>(&self, base: Option<&usize>, batch: &[usize], head: usize) -> Option<Matrix<T>> {
-        let (mask, base) = (self.mask.as_ref()?, *base?);
-        let steps: isize = batch.iter().zip(&mask.batch).map(|(i, stride)| *i as isize * stride).sum();
-        // SAFETY: the caller's promise.
-        let at = unsafe { (base as *mut T).offset(mask.offset + steps + head as isize * mask.head) };
-        Some(Matrix { at, row: mask.row, column: mask.column })
-    }
-
-    /// Blocks of queries of one head.
-    ///
-    /// # Safety
-    /// As for [`Attention::run_as`].
-    unsafe fn forward<T: Number>(
-        &self,
-        args: &[usize],
-        out: *mut u8,
-        number: usize,
-        head: usize,
-        blocks: std::ops::Range<usize>,
-    ) {
-        let Sizes { heads, groups, t, s, d, e, .. } = self.sizes;
-        let batch = self.batch(number);
-        let group = head / (heads / groups);
-        // SAFETY: the caller's promise; every row is inside its operand by the sizes.
-        unsafe {
-            let q = Matrix::<T>::new(args[0] as _, &self.q, &batch, head);
-            let k = Matrix::<T>::new(args[1] as _, &self.k, &batch, group);
-            let v = Matrix::<T>::new(args[2] as _, &self.v, &batch, group);
-            let result = Matrix::<T>::new(out, &self.out, &batch, head);
-            let mask = self.mask_of::<T>(args.get(3), &batch, head);
-            let [elements, _] = self.sizes.output();
-            let logs = out.cast::<T>().add(elements + (number * heads + head) * t);
-            let blocks_of_keys = self.keys(t.min(blocks.end * QUERIES)).div_ceil(KEYS);
-            let sizes = [QUERIES * KEYS, QUERIES, QUERIES, blocks_of_keys * d * KEYS, 0];
-            with_scratch::<T, _>(sizes, |[score, tops, sums, turned, _]| {
-                columns(turned, k, s, d);
-                for block in blocks {
-                    let i0 = block * QUERIES;
-                    let m = QUERIES.min(t - i0);
-                    let to = result.rows_from(i0);
-                    tops[..m].fill(T::of(f64::NEG_INFINITY));
-                    sums[..m].fill(T::of(0.0));
-                    let seen = self.keys(i0 + m);
-                    for j0 in (0..seen).step_by(KEYS) {
-                        let n = KEYS.min(seen - j0);
-                        let keys = dense(&mut turned[j0 * d..]);
-                        self.scores(score, q, keys, mask, (i0, m), (j0, n));
-                        self.hide(score, (i0, m), (j0, n), T::of(f64::NEG_INFINITY));
-                        for i in 0..m {
-                            let row = row_of(score, i, self.seen(i0 + i, (j0, n)));
-                            let top = T::larger(tops[i], T::top(row));
-                            let shift = T::exponentials(row, top);
-                            // What was added up so far was relative to the old maximum.
-                            let old = if j0 == 0 { T::of(0.0) } else { T::exp(tops[i] - T::finite(top)) };
-                            sums[i] = sums[i] * old + shift;
-                            tops[i] = top;
-                            if j0 > 0 && old != T::of(1.0) {
-                                let row = to.rows_from(i);
-                                (0..e as isize).for_each(|c| {
-                                    let at = row.at.offset(c * row.column);
-                                    *at = *at * old;
-                                });
-                            }
-                        }
-                        let part = self.part(|shift| Part::Queries { shift }, i0, j0);
-                        T::multiply([m, e, n], to, dense(score), v.rows_from(j0), j0 > 0, T::of(1.0), part);
-                    }
-                    for i in 0..m {
-                        let row = to.rows_from(i);
-                        let none = seen == 0 || sums[i] == T::of(0.0);
-                        let factor = if none { T::of(0.0) } else { T::of(1.0) / sums[i] };
-                        for c in 0..e as isize {
-                            let at = row.at.offset(c * row.column);
-                            *at = if none { T::of(0.0) } else { *at * factor };
-                        }
-                        // Infinite where nothing is seen: the backward pass then finds weights of 0.
-                        let log = if none { T::of(f64::INFINITY) } else { tops[i] + T::ln(sums[i]) };
-                        *logs.add(i0 + i) = log;
-                    }
-                }
-            });
-        }
-    }
-
-    /// All heads that share one head of keys and values.
-    ///
-    /// # Safety
-    /// As for [`Attention::run_as`].
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn backward<T: Number>(
-        &self,
-        args: &[usize],
-        out: *mut u8,
-        number: usize,
-        group: usize,
-        ct: &Place,
-        saved: isize,
-        results: &[Place; 3],
-    ) {
-        let Sizes { heads, groups, t, s, d, e, .. } = self.sizes;
-        let batch = self.batch(number);
-        let shared = heads / groups;
-        let scale = T::of(self.of.scale);
-        let one = T::of(1.0);
-        // SAFETY: as in `forward`.
-        unsafe {
-            let k = Matrix::<T>::new(args[1] as _, &self.k, &batch, group);
-            let v = Matrix::<T>::new(args[2] as _, &self.v, &batch, group);
-            let dk = Matrix::<T>::new(out, &results[1], &batch, group);
-            let dv = Matrix::<T>::new(out, &results[2], &batch, group);
-            clear(dk, s, d);
-            clear(dv, s, e);
-            for head in group * shared..(group + 1) * shared {
-                let q = Matrix::<T>::new(args[0] as _, &self.q, &batch, head);
-                let dq = Matrix::<T>::new(out, &results[0], &batch, head);
-                let ct = Matrix::<T>::new(args[4] as _, ct, &batch, head);
-                let result = Matrix::<T>::new(args[3] as _, &self.out, &batch, head);
-                let mask = self.mask_of::<T>(args.get(5), &batch, head);
-                let [elements, _] = self.sizes.output();
-                let logs = (args[3] as *const T).offset(saved).add(elements + (number * heads + head) * t);
-                let turned = self.keys(t).div_ceil(KEYS) * KEYS;
-                let sizes = [QUERIES * KEYS, QUERIES * KEYS, QUERIES, turned * d, turned * e];
-                with_scratch::<T, _>(sizes, |[weight, score_ct, means, keys, values]| {
-                    columns(keys, k, s, d);
-                    columns(values, v, s, e);
-                    for i0 in (0..t).step_by(QUERIES) {
-                        let m = QUERIES.min(t - i0);
-                        for (i, mean) in means[..m].iter_mut().enumerate() {
-                            // The mean of the weights' cotangents is that of the output times the output.
-                            let (a, b) = (ct.rows_from(i0 + i), result.rows_from(i0 + i));
-                            *mean = T::product(e, a.at, a.column, b.at, b.column);
-                        }
-                        let seen = self.keys(i0 + m);
-                        if seen == 0 {
-                            clear(dq.rows_from(i0), m, d);
-                        }
-                        for j0 in (0..seen).step_by(KEYS) {
-                            let n = KEYS.min(seen - j0);
-                            self.scores(weight, q, dense(&mut keys[j0 * d..]), mask, (i0, m), (j0, n));
-                            let ct = ct.rows_from(i0);
-                            let part = self.part(|shift| Part::Scores { shift }, i0, j0);
-                            let wide = [m, n.next_multiple_of(COLUMNS), e];
-                            T::multiply(wide, dense(score_ct), ct, dense(&mut values[j0 * e..]), false, one, part);
-                            self.hide(weight, (i0, m), (j0, n), T::of(f64::NEG_INFINITY));
-                            self.hide(score_ct, (i0, m), (j0, n), T::of(0.0));
-                            for (i, mean) in means[..m].iter().enumerate() {
-                                let count = self.seen(i0 + i, (j0, n));
-                                let (row, cts) = (row_of(weight, i, count), row_of(score_ct, i, count));
-                                T::score_cotangents(row, cts, *logs.add(i0 + i), *mean, scale);
-                            }
-                            let (p, ds) = (dense(weight), dense(score_ct));
-                            let part = self.part(|shift| Part::Keys { shift }, i0, j0);
-                            T::multiply([n, e, m], dv.rows_from(j0), p.transposed(), ct, true, one, part);
-                            T::multiply([n, d, m], dk.rows_from(j0), ds.transposed(), q.rows_from(i0), true, one, part);
-                            let part = self.part(|shift| Part::Queries { shift }, i0, j0);
-                            T::multiply([m, d, n], dq.rows_from(i0), ds, k.rows_from(j0), j0 > 0, one, part);
-                        }
-                    }
-                });
-            }
-        }
-    }
-}
-
-/// # Safety
-/// The matrix has that many rows and columns.
-unsafe fn clear<T: Number>(x: Matrix<T>, rows: usize, columns: usize) {
-    for i in 0..rows as isize {
-        for j in 0..columns as isize {
-            // SAFETY: the caller's promise.
-            unsafe { *x.at.offset(i * x.row + j * x.column) = T::of(0.0) };
-        }
-    }
-}
-
-/// A block of scores in scratch memory, or a block of turned keys.
-fn dense<T>(block: &mut [T]) -> Matrix<T> {
-    Matrix { at: block.as_mut_ptr(), row: KEYS as isize, column: 1 }
-}
-
-/// The `count` elements of row `i` of a block that have a meaning, and those that fill the last vector.
-fn row_of<T>(block: &mut [T], i: usize, count: usize) -> &mut [T] {
-    &mut block[i * KEYS..i * KEYS + count.next_multiple_of(COLUMNS)]
-}
-
-/// Writes blocks of `KEYS` rows of a matrix as columns, [width, KEYS] each, as many as `to` holds; zeros after the last row.
-///
-/// # Safety
-/// The matrix has that many rows and columns.
-unsafe fn columns<T: Number>(to: &mut [T], x: Matrix<T>, rows: usize, width: usize) {
-    for (block, to) in to.chunks_exact_mut((width * KEYS).max(1)).enumerate() {
-        let count = KEYS.min(rows.saturating_sub(block * KEYS));
-        for c in 0..width {
-            let row = &mut to[c * KEYS..(c + 1) * KEYS];
-            for (r, to) in row[..count].iter_mut().enumerate() {
-                // SAFETY: the caller's promise.
-                *to = unsafe { *x.at.offset((block * KEYS + r) as isize * x.row + c as isize * x.column) };
-            }
-            row[count..].fill(T::of(0.0));
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! One matrix product on one thread, by the `gemm` crate.
 
+use std::ops::{Add, Mul};
+
 /// What the crate multiplies.
-pub trait Element:
-    Copy + Default + Send + Sync + 'static + std::ops::Mul<Output = Self> + std::ops::Add<Output = Self>
-{
+pub trait Element: Copy + Default + Send + Sync + 'static + Mul<Output = Self> + Add<Output = Self> {
     const ONE: Self;
 }
 
@@ -23,11 +23,31 @@ pub struct Matrix<T> {
     pub column: isize,
 }
 
-/// `out = a b`, or `out += a b`, of sizes [m, n, k]: `a` is m x k, `b` is k x n.
+impl<T> Matrix<T> {
+    /// # Safety
+    /// The row lies inside the value.
+    pub unsafe fn rows_from(self, row: usize) -> Matrix<T> {
+        // SAFETY: the caller's promise.
+        Matrix { at: unsafe { self.at.offset(row as isize * self.row) }, ..self }
+    }
+
+    pub fn transposed(self) -> Matrix<T> {
+        Matrix { row: self.column, column: self.row, ..self }
+    }
+}
+
+/// `out = factor a b`, or `out += factor a b`, of sizes [m, n, k]: `a` is m x k, `b` is k x n.
 ///
 /// # Safety
 /// The matrices lie inside of values, and `out` overlaps neither of the others.
-pub unsafe fn multiply<T: Element>([m, n, k]: [usize; 3], out: Matrix<T>, add: bool, a: Matrix<T>, b: Matrix<T>) {
+pub unsafe fn multiply<T: Element>(
+    [m, n, k]: [usize; 3],
+    out: Matrix<T>,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    add: bool,
+    factor: T,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         gemm::gemm(
@@ -45,7 +65,7 @@ pub unsafe fn multiply<T: Element>([m, n, k]: [usize; 3], out: Matrix<T>, add: b
             b.column,
             b.row,
             T::ONE,
-            T::ONE,
+            factor,
             false,
             false,
             false,

@@ -72,7 +72,7 @@ impl Movement {
                     let index = args[1].cast::<i32>();
                     for o in 0..*outer {
                         for i in 0..*indices {
-                            let row = (*index.add(i)).clamp(0, *size as i32 - 1) as usize;
+                            let row = clamped(*index.add(i), *size);
                             let from = args[0].add((o * size + row) * inner_bytes);
                             copy(from, out.add((o * indices + i) * inner_bytes), *inner_bytes);
                         }
@@ -120,6 +120,11 @@ impl Movement {
             }
         }
     }
+}
+
+/// The place of an index along an axis of `size` elements: one outside is moved to the nearest end.
+pub(super) fn clamped(index: i32, size: usize) -> usize {
+    usize::try_from(index).unwrap_or(0).min(size - 1)
 }
 
 /// # Safety

@@ -1,5 +1,6 @@
 //! Matrix products: strided operands, batch loops, and tiles that depend on nothing but the shape.
 
+use super::gemm::{Element, Matrix, multiply};
 use crate::ir::DType;
 use crate::passes::fuse::operands::Strided;
 use crate::runtime::pool::Pool;
@@ -210,79 +211,48 @@ impl Product {
             // SAFETY: offsets stay inside the operands by construction of the loops.
             unsafe {
                 match self.dtype {
-                    DType::F64 => {
-                        let (a, b) = (lhs.cast::<f64>().offset(ls), rhs.cast::<f64>().offset(rs));
-                        self.multiply(m, n, k, out.cast::<f64>().offset(o), a, b, s > 0, 0.0, 1.0);
-                    }
-                    _ => {
-                        let (a, b) = (lhs.cast::<f32>().offset(ls), rhs.cast::<f32>().offset(rs));
-                        self.multiply(m, n, k, out.cast::<f32>().offset(o), a, b, s > 0, 0.0, 1.0);
-                    }
+                    DType::F64 => self.multiply::<f64>([m, n, k], out, o, lhs, ls, rhs, rs, s > 0),
+                    _ => self.multiply::<f32>([m, n, k], out, o, lhs, ls, rhs, rs, s > 0),
                 }
             }
         }
     }
 
-    /// `out = lhs rhs`, or `out += lhs rhs`.
+    /// `out = lhs rhs`, or `out += lhs rhs`; each from an element of its value on.
     ///
     /// # Safety
-    /// The pointers reach `m * k`, `k * n` and `m * n` elements at the product's strides.
+    /// The values reach `m * k`, `k * n` and `m * n` elements from there at the product's strides.
     #[allow(clippy::too_many_arguments)]
-    unsafe fn multiply<T>(
+    unsafe fn multiply<T: Element>(
         &self,
-        m: usize,
-        n: usize,
-        k: usize,
-        out: *mut T,
-        a: *const T,
-        b: *const T,
+        [m, n, k]: [usize; 3],
+        out: *mut u8,
+        from_out: isize,
+        lhs: *const u8,
+        from_lhs: isize,
+        rhs: *const u8,
+        from_rhs: isize,
         add: bool,
-        zero: T,
-        one: T,
-    ) where
-        T: Copy + 'static + std::ops::Mul<Output = T> + std::ops::Add<Output = T>,
-    {
-        if m * n * k <= TINY || k == 0 {
-            for i in 0..m as isize {
-                for j in 0..n as isize {
-                    // SAFETY: the caller's promise.
-                    unsafe {
-                        let at = out.offset(i * self.out.0 + j * self.out.1);
-                        let mut sum = if add { *at } else { zero };
-                        for p in 0..k as isize {
-                            let x = *a.offset(i * self.lhs.0 + p * self.lhs.1);
-                            let y = *b.offset(p * self.rhs.0 + j * self.rhs.1);
-                            sum = sum + x * y;
-                        }
-                        *at = sum;
-                    }
-                }
-            }
-            return;
-        }
+    ) {
+        let matrix = |at: *mut T, (row, column): (isize, isize)| Matrix { at, row, column };
         // SAFETY: the caller's promise.
         unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                out,
-                self.out.1,
-                self.out.0,
-                add,
-                a,
-                self.lhs.1,
-                self.lhs.0,
-                b,
-                self.rhs.1,
-                self.rhs.0,
-                one,
-                one,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
+            let out = matrix(out.cast::<T>().offset(from_out), self.out);
+            let a = matrix(lhs.cast_mut().cast::<T>().offset(from_lhs), self.lhs);
+            let b = matrix(rhs.cast_mut().cast::<T>().offset(from_rhs), self.rhs);
+            if m * n * k > TINY {
+                return multiply([m, n, k], out, a, b, add, T::ONE);
+            }
+            for i in 0..m as isize {
+                for j in 0..n as isize {
+                    let at = out.at.offset(i * out.row + j * out.column);
+                    let mut sum = if add { *at } else { T::default() };
+                    for p in 0..k as isize {
+                        sum = sum + *a.at.offset(i * a.row + p * a.column) * *b.at.offset(p * b.row + j * b.column);
+                    }
+                    *at = sum;
+                }
+            }
         }
     }
 }

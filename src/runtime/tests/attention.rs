@@ -138,7 +138,7 @@ fn check(case: &Case) {
         let formula = interp::eval(&graph(case, dtype, true).graph, &inputs);
         let one = run(&mut made, 1);
         let two = run(&mut made, 2);
-        let what = format!("{case:?} {dtype}");
+        let what = format!("{}, {case:?} {dtype}", case.name);
         super::close(&formula, &exact, tolerance, &format!("{what}: formula"));
         super::close(&one, &exact, tolerance, &format!("{what}: tiles"));
         assert!(one.iter().zip(&two).all(|(a, b)| a.bytes() == b.bytes()), "{what}: bits of one and two threads");
@@ -153,10 +153,10 @@ fn tiles_interpreter_and_formula_agree() {
 
 /// Sizes around those of tiles, and none at all.
 fn any_case() -> impl Strategy<Value = Case> {
-    let heads = (1usize..4, 1usize..4);
+    let heads = (1usize..3, 1usize..3);
     let time = || prop_oneof![0usize..4, 60usize..70, 120usize..140];
-    let sizes = (time(), time(), 0usize..20, 0usize..20);
-    let batch = prop::collection::vec(0usize..3, 0..3);
+    let sizes = (time(), time(), prop_oneof![0usize..9, Just(16)], prop_oneof![0usize..9, Just(16)]);
+    let batch = prop_oneof![Just(vec![]), Just(vec![0]), Just(vec![2]), Just(vec![2, 1])];
     let mask = prop::option::of(prop::collection::vec(any::<bool>(), 3));
     (heads, any::<bool>(), sizes, batch, mask).prop_map(|((groups, shared), causal, (t, s, d, e), batch, mask)| {
         let made = case("any", groups * shared, groups, causal, [t, s, d, e]);
@@ -167,7 +167,7 @@ fn any_case() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn any_sizes_agree(case in any_case()) {
         check(&case);

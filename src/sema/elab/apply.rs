@@ -478,7 +478,11 @@ impl Elab<'_> {
                     }
                     let t = self.step_counter(param.name.span);
                     let arg = Argument { name: None, value: Value::Tensor(t), span: param.name.span };
-                    self.apply_callee(schedule.clone(), vec![arg], param.name.span)?
+                    let now = self.apply_callee(schedule.clone(), vec![arg], param.name.span)?;
+                    if let (Value::Tensor(value), false) = (&now, self.evaluating) {
+                        self.schedules.insert(format!("{path}.{name}"), value.node);
+                    }
+                    now
                 }
                 other => other.clone(),
             };
@@ -550,7 +554,11 @@ impl Elab<'_> {
     }
 
     /// Remembers a prediction and its target: floats of one shape, or ints that name a place on the prediction's last axis.
+    /// Those of a scan's step are no values of the graph.
     fn note_compared(&mut self, bound: &[Option<Argument>]) {
+        if !self.scans.is_empty() {
+            return;
+        }
         let node = |arg: &Option<Argument>| match arg.as_ref().map(|a| &a.value) {
             Some(Value::Tensor(t)) => Some(t.node),
             _ => None,

@@ -7,7 +7,7 @@
 use super::train::{GroupSpec, Minimized};
 use super::{Elab, FrameKind, R, StateOwner};
 use crate::diag::error;
-use crate::ir::{Compare, DType, Graph, Node, NodeId, Op, OutputKind};
+use crate::ir::{Compare, DType, Graph, InputKind, Node, NodeId, Op, OutputKind};
 use crate::sema::value::Value;
 use crate::source::Span;
 use crate::syntax::ast::{DefKind, Expr, Ident};
@@ -123,6 +123,22 @@ impl Elab<'_> {
             self.graph.add_output(path, node, OutputKind::Value);
         }
         only_live(&self.with_arenas(groups))
+    }
+
+    /// A graph that computes the hyper-parameters that change with the step, if there are some.
+    pub fn schedules_graph(&self) -> Option<Graph> {
+        if self.schedules.is_empty() {
+            return None;
+        }
+        let mut graph = self.graph.clone();
+        graph.outputs.clear();
+        for (name, node) in &self.schedules {
+            graph.add_output(name, *node, OutputKind::Value);
+        }
+        let graph = only_live(&graph);
+        // A schedule knows nothing but the step and numbers.
+        let known = graph.inputs.iter().all(|i| matches!(i.kind, InputKind::Step | InputKind::Hyper));
+        (known && !graph.outputs.is_empty()).then_some(graph)
     }
 
     /// Stands for what only a training step knows: its gradient, its loss.

@@ -63,6 +63,7 @@ impl Elab<'_> {
                     .note("comparisons, argmax, rounding, ints and stop_gradient let no gradient through"),
             ));
         }
+        self.gradient_in_scan(y, node, at)?;
         Ok(node)
     }
 }

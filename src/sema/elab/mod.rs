@@ -197,6 +197,8 @@ pub struct Elab<'a> {
     pub states: IndexMap<String, StateSlot>,
     /// Values of run-time hyper-parameters, by input name.
     pub hypers: IndexMap<String, (f64, NodeId)>,
+    /// What hyper-parameters are in the step, where they are schedules: by name (`adamw.lr`).
+    pub schedules: IndexMap<String, NodeId>,
     pub loads: Vec<super::program::Load>,
     pub layers: Vec<super::program::LayerRow>,
     pub reports: Vec<(super::program::Report, NodeId)>,
@@ -230,8 +232,8 @@ pub struct Elab<'a> {
     /// What the first loss or metric compares: prediction and target.
     pub compared: Option<(NodeId, NodeId)>,
     pub steps: Vec<train::Minimized>,
-    /// The step counters of the scans around, the outermost first.
-    pub scans: Vec<NodeId>,
+    /// The scans around, the outermost first.
+    pub scans: Vec<scan::Around>,
     /// The `expect`s of a test block.
     pub expectations: Vec<Expectation>,
     /// Where the types of expressions are written down, if they are.
@@ -254,6 +256,7 @@ impl<'a> Elab<'a> {
             params: IndexMap::new(),
             states: IndexMap::new(),
             hypers: IndexMap::new(),
+            schedules: IndexMap::new(),
             loads: vec![],
             layers: vec![],
             reports: vec![],

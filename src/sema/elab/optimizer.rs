@@ -259,7 +259,7 @@ impl Elab<'_> {
         loss: NodeId,
     ) -> R<NodeId> {
         let saved = (self.graph.clone(), self.states.len(), self.hypers.clone(), self.reports.len());
-        let named = self.named_inputs.clone();
+        let (named, schedules) = (self.named_inputs.clone(), self.schedules.clone());
         let params = spec.params.iter().map(|p| self.params[p].node).collect();
         let unknown = std::mem::take(&mut self.rule.unknown);
         let objective = Objective { loss, params, grads: grads.to_vec() };
@@ -278,7 +278,7 @@ impl Elab<'_> {
             self.states.truncate(saved.1);
             self.hypers = saved.2.clone();
             self.reports.truncate(saved.3);
-            self.named_inputs = named.clone();
+            (self.named_inputs, self.schedules) = (named.clone(), schedules.clone());
             if done == Err(Failed::NeedsShape) {
                 self.rule.unknown = unknown;
                 return self.update_each(spec, grads, loss);

@@ -47,6 +47,7 @@ impl Elab<'_> {
                     .at(span, "there is no pass here whose end could be waited for"),
             ));
         }
+        self.not_in_scan("'all.rows'", span)?;
         let shape = self.shape_of(x)?;
         if shape.first() != Some(&self.pass.batch) {
             let found = self.type_text(&Value::Tensor(x));

@@ -42,6 +42,17 @@ struct Header {
     reverse: bool,
 }
 
+/// A scan whose body is being elaborated.
+#[derive(Clone, Debug)]
+pub struct Around {
+    mark: Mark,
+    /// The number of the step.
+    time: NodeId,
+    /// What stands for carried values, and for slices with what they are slices of.
+    carried: Vec<NodeId>,
+    slices: Vec<(NodeId, NodeId)>,
+}
+
 impl Elab<'_> {
     pub fn scan(&mut self, scan: &ast::Scan, span: Span) -> R<Value> {
         let header = self.scan_header(scan, span)?;
@@ -63,14 +74,16 @@ impl Elab<'_> {
             self.assign(&c.name, value);
         }
         self.frame().scopes.push(HashMap::new());
+        let (carries, mut slices) = (stand_ins.clone(), vec![]);
         for w in &header.walked {
             let node = self.graph.add_input(&w.name, w.slice.clone(), InputKind::Arg, span);
             stand_ins.push(node);
+            slices.push((node, w.stack));
             self.define(&w.name, Value::Tensor(Tensor::plain(node)));
         }
         let time = self.graph.add_input("step of the scan", Type::scalar(DType::I32), InputKind::Arg, span);
         stand_ins.push(time);
-        self.scans.push(time);
+        self.scans.push(Around { mark, time, carried: carries, slices });
         let value = self.statements(&scan.body.stmts);
         self.scans.pop();
         self.frame().scopes.pop();
@@ -400,13 +413,36 @@ impl Elab<'_> {
         ))
     }
 
+    /// A gradient in a body sees one step: by a value from outside it would miss the ways through the steps before, and
+    /// through slices, without a word.
+    pub fn gradient_in_scan(&mut self, y: NodeId, x: NodeId, at: Span) -> R<()> {
+        let depends = |of: NodeId, on: NodeId| crate::ad::depends(&self.graph, of, &[on]);
+        let hidden = |scan: &Around| {
+            let slices = scan.slices.iter().map(|(s, _)| *s);
+            let stand_ins: Vec<NodeId> = scan.carried.iter().copied().chain(slices).chain([scan.time]).collect();
+            !scan.mark.is_varying(&self.varying(scan.mark, &stand_ins), x)
+                && (scan.carried.iter().any(|s| depends(y, *s))
+                    || scan.slices.iter().any(|(s, stack)| depends(y, *s) && depends(*stack, x)))
+        };
+        if !self.scans.iter().any(hidden) {
+            return Ok(());
+        }
+        let title =
+            "a gradient in a scan by a value from outside, which may be in what is carried or walked along, too";
+        Err(self.fail(
+            error("E0219", title)
+                .at(at, "made before the scan: the gradient would not see the steps before")
+                .help("take the gradient after the scan, or cut the other ways with `stop_gradient(…)`"),
+        ))
+    }
+
     /// A random key that differs from step to step of the scans around.
     pub fn key_of_step(&mut self, mut key: NodeId, span: Span) -> NodeId {
         const GOLDEN: i32 = 0x9e37_79b9_u32 as i32;
         let scans = self.scans.clone();
         let mut build = self.build(span);
         let mut factor = GOLDEN;
-        for time in scans {
+        for Around { time, .. } in scans {
             let (one, by) = (build.constant(1.0, DType::I32), build.constant(f64::from(factor), DType::I32));
             let next = build.add(time, one);
             let offset = build.mul(next, by);

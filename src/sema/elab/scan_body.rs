@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use std::rc::Rc;
 
 /// The graph before the body.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Mark {
     nodes: usize,
     inputs: usize,
@@ -106,6 +106,7 @@ impl Elab<'_> {
             to(&mut slot.start.node);
         }
         self.hypers.values_mut().for_each(|(_, node)| to(node));
+        self.schedules.values_mut().for_each(to);
         self.named_inputs.values_mut().for_each(to);
         self.rule.inputs.values_mut().for_each(to);
         for frame in &mut self.frames {

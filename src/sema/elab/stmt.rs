@@ -82,7 +82,10 @@ impl Elab<'_> {
                 self.not_in_scan("'expect'", stmt.span).map(|()| Value::Unit)
             }
             StmtKind::Expect { value, near, within } => self.expect(value, near.as_ref(), within.as_ref(), stmt.span),
-            StmtKind::Eval { target, value } => self.eval_statement(target, value, stmt.span),
+            StmtKind::Eval { target, value } => {
+                self.not_in_scan("'eval'", stmt.span)?;
+                self.eval_statement(target, value, stmt.span)
+            }
         }
     }
 

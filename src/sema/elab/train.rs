@@ -92,6 +92,7 @@ pub fn program_recorded(
     let rows = head.settings.batch.unwrap_or(head.schema.train_rows);
     let built = elab.train_body(train, &head.schema, rows, true);
     let Ok(step) = built else { return Err(elab.diags) };
+    let schedules = elab.schedules_graph();
     let init = elab.init_graph(&step.buffers);
     let Ok(init) = init else { return Err(elab.diags) };
     if elab.has_eval {
@@ -123,6 +124,7 @@ pub fn program_recorded(
         columns,
         buffers: step.buffers,
         hypers: elab.hypers.iter().map(|(name, (value, _))| Hyper { name: name.clone(), value: *value }).collect(),
+        schedules,
         reports,
         loads: elab.loads,
         layers: elab.layers,

@@ -105,6 +105,7 @@ impl Elab<'_> {
             columns: vec![GRADIENT.into()],
             buffers,
             hypers: hypers.collect(),
+            schedules: None,
             reports: self.reports.iter().map(|(r, _)| r.clone()).collect::<Vec<Report>>(),
             loads: vec![],
             layers: vec![],

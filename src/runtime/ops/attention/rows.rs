@@ -2,25 +2,15 @@
 //!
 //! The loops are plain Rust over chunks of lanes, compiled for the vector units that the machine may have.
 
-use super::Matrix;
+use super::super::gemm::{Element, Matrix, multiply};
 use super::tiles::{Part, product};
+use std::ops::{Div, Sub};
 
 /// Elements that a loop works on at a time.
 const LANES: usize = 16;
 
 /// f32 and f64.
-pub trait Number:
-    Copy
-    + PartialEq
-    + PartialOrd
-    + Send
-    + Sync
-    + 'static
-    + std::ops::Add<Output = Self>
-    + std::ops::Sub<Output = Self>
-    + std::ops::Mul<Output = Self>
-    + std::ops::Div<Output = Self>
-{
+pub trait Number: Element + PartialOrd + Sub<Output = Self> + Div<Output = Self> {
     fn of(value: f64) -> Self;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
@@ -75,40 +65,6 @@ pub trait Number:
         let _ = part;
         // SAFETY: the caller's promise.
         unsafe { multiply([m, n, k], out, a, b, add, factor) }
-    }
-}
-
-/// The library's product.
-///
-/// # Safety
-/// As for [`Number::multiply`].
-unsafe fn multiply<T: Number>([m, n, k]: [usize; 3], out: Matrix<T>, a: Matrix<T>, b: Matrix<T>, add: bool, factor: T) {
-    if m == 0 || n == 0 {
-        return;
-    }
-    // SAFETY: the caller's promise.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.at,
-            out.column,
-            out.row,
-            add,
-            a.at,
-            a.column,
-            a.row,
-            b.at,
-            b.column,
-            b.row,
-            T::of(1.0),
-            factor,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
     }
 }
 

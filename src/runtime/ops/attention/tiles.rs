@@ -2,7 +2,7 @@
 //! spend as much on arranging matrices of this size (64 x 64 x 32, say) as on multiplying them. What lies above the diagonal
 //! of causal attention is left out in whole tiles.
 
-use super::Matrix;
+use super::super::gemm::Matrix;
 
 /// What of a product is wanted. `shift` is the first query's place minus the first key's.
 #[derive(Clone, Copy, Debug, PartialEq)]

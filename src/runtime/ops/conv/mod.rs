@@ -203,7 +203,7 @@ impl Conv {
                     );
                     let right = Matrix { at: w.add(group * outer).cast_mut(), row: outputs as isize, column: 1 };
                     let out = Matrix { at: y.add(start * outputs + group * outer), row: outputs as isize, column: 1 };
-                    multiply([rows, outer, depth], out, false, left, right);
+                    multiply([rows, outer, depth], out, left, right, false, T::ONE);
                 }
             }
         }
@@ -243,7 +243,8 @@ impl Conv {
                     };
                     let right = Matrix { at: w.add(group * outer).cast_mut(), row: 1, column: outputs as isize };
                     let at = if plain { x.add(start * depth) } else { patches };
-                    multiply([rows, depth, outer], Matrix { at, row: depth as isize, column: 1 }, false, left, right);
+                    let out = Matrix { at, row: depth as isize, column: 1 };
+                    multiply([rows, depth, outer], out, left, right, false, T::ONE);
                     if !plain {
                         wide(
                             #[inline(always)]
@@ -292,11 +293,10 @@ impl Conv {
                         #[inline(always)]
                         || tile.of_image(x, patches),
                     );
-                    let left = Matrix { at: left.at, row: left.column, column: left.row };
                     let right =
                         Matrix { at: y.add(start * outputs + from).cast_mut(), row: outputs as isize, column: 1 };
                     let out = Matrix { at: w.add(from), row: outputs as isize, column: 1 };
-                    multiply([depth, columns, rows], out, start > windows.start, left, right);
+                    multiply([depth, columns, rows], out, left.transposed(), right, start > windows.start, T::ONE);
                 }
             }
         }
