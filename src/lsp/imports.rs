@@ -7,7 +7,7 @@ use crate::sema::library;
 use crate::source::SourceMap;
 use crate::stdlib;
 use crate::syntax::ast::ItemKind;
-use crate::syntax::parse_file;
+use crate::syntax::{is_name_char, parse_file};
 use lsp_types::{CompletionItem, CompletionItemKind as Kind};
 
 /// What stands between the `use` under way and the word at the end of `before`, if one is.
@@ -15,9 +15,9 @@ pub fn under_way(before: &str) -> Option<&str> {
     let from = if before.starts_with("use ") { Some(0) } else { None };
     let from = before.rfind("\nuse ").map(|at| at + 1).or(from)?;
     let rest = &before[from + "use ".len()..];
-    // The braces of a definition further on are no list of names.
-    let list = rest.lines().next().is_some_and(|line| line.contains('{'));
-    let open = list && !rest.contains('}');
+    // Inside the braces stand names; anything else belongs to what follows a `use` that is over.
+    let names = |list: &str| list.chars().all(|c| is_name_char(c) || c.is_whitespace() || c == ',');
+    let open = rest.split_once('{').is_some_and(|(head, list)| !head.contains('\n') && names(list));
     (open || !rest.contains('\n')).then_some(rest)
 }
 
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(under_way("use lay"), Some("lay"));
         assert_eq!(under_way("// a\nuse layers.{\n  Dense,\n  "), Some("layers.{\n  Dense,\n  "));
         assert_eq!(under_way("use \"a.opt\".{"), Some("\"a.opt\".{"));
-        for text in ["use layers.{Dense}\nlet x", "use layers.Dense\n", "reuse "] {
+        for text in ["use layers.{Dense}\nlet x", "use layers.Dense\n", "reuse ", "use a.B\nlayer L(x) {\n  f("] {
             assert_eq!(under_way(text), None, "{text}");
         }
     }
