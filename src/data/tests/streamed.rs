@@ -131,7 +131,7 @@ fn idx_and_npz() {
         same(&folder, call("idx", &[("x", text("i")), ("label", text("l"))]), &steps);
     }
     let noise = call("augment", &[("", name("x")), ("noise", Value::Float(0.1)), ("flip", text("horizontal"))]);
-    same(&folder, call("idx", &[("x", text("i")), ("test_x", text("t"))]), &[noise.clone()]);
+    same(&folder, call("idx", &[("x", text("i")), ("test_x", text("t"))]), std::slice::from_ref(&noise));
     let pair = call("idx", &[("x", text("i")), ("label", text("l"))]);
     same(&folder, pair, &[noise, call("mixup", &[("", name("x")), ("", name("label"))])]);
     let refused = folder.error(stream(call("idx", &[("x", text("z"))]), true), &[]);
