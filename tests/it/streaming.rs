@@ -230,3 +230,25 @@ fn streamed_data_does_not_go_into_memory() {
     let [memory, disk] = [false, true].map(|stream| peak(&folder, &source(stream)));
     assert!(disk + 10 * MB < memory, "{} and {} MB", memory / MB, disk / MB);
 }
+
+/// No folder for temporary files is as bad as a full one.
+#[cfg(unix)]
+#[test]
+fn a_table_without_room_says_so() {
+    let folder = Folder::new("room");
+    std::fs::write(folder.0.join("t.csv"), "a,b\n1,2\n3,4\n").expect("a file");
+    let data = "data d = csv(\"t.csv\", a = \"a\", b = \"b\", stream = true)\n";
+    std::fs::write(folder.0.join("d.opt"), data).expect("a file");
+    let run = |room: &Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_optc"));
+        let out = command.args(["data", "d.opt"]).current_dir(&folder.0).env("TMPDIR", room).output();
+        let out = out.expect("the binary runs");
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (status, told) = run(&folder.0.join("nowhere"));
+    assert!(status == Some(1) && told.contains("E0412") && told.contains("TMPDIR"), "{told}");
+    let (status, told) = run(&folder.0);
+    assert_eq!(status, Some(0), "{told}");
+    // The file has no name.
+    assert_eq!(std::fs::read_dir(&folder.0).expect("a folder").count(), 2);
+}

@@ -97,7 +97,7 @@ impl Text {
     fn open(part: &Part, format: &Format) -> Fallible<Text> {
         let Part { path, span } = part;
         // A file of its own: the place to read from is shared by all that have it.
-        let (_, _) = files::plain(path, *span)?;
+        files::plain(path, *span)?;
         let start = || -> std::io::Result<(File, u64)> {
             let mut file = File::open(path)?;
             let mut first = vec![];
