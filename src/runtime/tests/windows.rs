@@ -40,11 +40,7 @@ fn cases() -> [Case; 9] {
     ]
 }
 
-<<<<<<< HEAD
-/// Elements of the image, size of the window, stride, low, high and dilation.
-=======
 /// Size, window, stride, padding before and behind, dilation.
->>>>>>> main
 type Axis = (usize, usize, usize, usize, usize, usize);
 
 /// Anything that fits: windows beyond the image, steps over elements, no images at all.
