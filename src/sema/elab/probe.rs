@@ -14,6 +14,8 @@ use std::rc::Rc;
 /// What the sizes of one header are made of. All are multiples of `UNIT`, so that halves, heads and groups come out even; they are
 /// small, since loops over them are unrolled.
 const UNIT: i64 = 16;
+/// Of hyper-parameters, which also say how many layers there are.
+const UNIT_OF_COUNTS: i64 = 4;
 const FACTORS: [i64; 32] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109,
     113, 127, 131, 137,
@@ -99,10 +101,14 @@ impl Caller<'_> {
     }
 
     fn size(&mut self, name: &str) -> Option<i64> {
+        self.multiple_of(UNIT, name)
+    }
+
+    fn multiple_of(&mut self, unit: i64, name: &str) -> Option<i64> {
         if let Some((_, size)) = self.sizes.iter().find(|(known, _)| known == name) {
             return Some(*size);
         }
-        let size = UNIT * FACTORS.get(2 * self.sizes.len() + self.look.sizes)?;
+        let size = unit * FACTORS.get(2 * self.sizes.len() + self.look.sizes)?;
         self.sizes.push((name.to_string(), size));
         Some(size)
     }
@@ -112,7 +118,7 @@ impl Caller<'_> {
         let number = Value::Float(0.25 + 0.125 * self.look.sizes as f64);
         match param.ty.as_ref().map(|ty| ty.base.name.as_str()) {
             None | Some("float" | "f32" | "f64" | "schedule") => Some(number),
-            Some("int") => Some(Value::Int(self.size(&param.name.name)?)),
+            Some("int") => Some(Value::Int(self.multiple_of(UNIT_OF_COUNTS, &param.name.name)?)),
             Some("transform") => Some(Value::Def(self.plain_definition(DefKind::Transform)?)),
             Some("optimizer") => Some(Value::Def(self.plain_definition(DefKind::Optimizer)?)),
             Some(_) => None,
