@@ -8,6 +8,8 @@ use crate::ir::InputKind;
 use crate::sema::program::Program;
 use crate::train::batches::Gatherer;
 use crate::train::checkpoint::{self, Want};
+use crate::train::metrics::Curve;
+use crate::train::schedules::Schedules;
 use crate::train::stage::{Stage, column_types};
 use crate::train::state::State;
 use crate::train::{Engine, Failure, Rows, TrainOptions, failed, is_rate, layout, load};
@@ -66,6 +68,7 @@ pub fn run(
         checkpoint::restore(path, program, state.buffers_mut(), Want::Model, options.partial)?;
     }
     let graph = program.graphs.step(batch)?;
+    let schedules = Schedules::new(program, &state)?;
     let columns = column_types(program, &graph, batch)?;
     let mut stage = Stage::new(program, &graph, engine, &state, &columns, batch)?;
     let mut gatherer = Gatherer::new(data, layout, columns, 1, 0);
@@ -88,13 +91,15 @@ pub fn run(
         }
         let way = (step - 1) as f64 / (range.steps - 1).max(1) as f64;
         let rate = range.low * (range.high / range.low).powf(way);
-        for hyper in &rates {
-            if let Some(slot) = state.slot(&InputKind::Hyper, &hyper.name) {
-                state.slots[slot].f64s_mut()[0] = hyper.value * (rate / first.value);
-            }
-        }
         state.step = step;
         state.set_clocks(step);
+        let scheduled = schedules.as_ref().map_or(vec![], |s| s.now(&mut state));
+        for hyper in &rates {
+            if let Some(slot) = state.slot(&InputKind::Hyper, &hyper.name) {
+                let set = &mut state.slots[slot].f64s_mut()[0];
+                *set = hyper.value * (rate / first.value) / share(&scheduled, &hyper.name, *set);
+            }
+        }
         stage.run(&mut state);
         if let Some(failed) = stage.failed() {
             match failed::failure(&failed, failed::explain(engine, &failed, None, &format!(" in step {step}"))) {
@@ -118,6 +123,15 @@ pub fn run(
         }
     }
     Ok((first.name.clone(), points))
+}
+
+/// How much of a rate its schedule leaves in this step, so that what is tried is the rate itself and not its part: in a
+/// warm-up, say. 1 without a schedule, and where that leaves nothing.
+fn share(scheduled: &[Curve], name: &str, value: f64) -> f64 {
+    let own =
+        scheduled.iter().find(|(path, _)| name.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.')));
+    let share = own.and_then(|(_, points)| points.last()).map_or(1.0, |(_, now)| now / value);
+    if share.is_finite() && share > 0.0 { share } else { 1.0 }
 }
 
 /// Reads the curve; `None` if the loss never falls.

@@ -30,7 +30,7 @@ pub mod pass;
 mod replay;
 pub mod run;
 mod sample;
-mod schedules;
+pub mod schedules;
 pub mod shuffle;
 pub mod stage;
 mod start;

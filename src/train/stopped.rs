@@ -78,8 +78,13 @@ pub fn diverged(program: &Program, step: usize, epoch: usize, losses: &VecDeque<
 
 /// Whether a hyper-parameter of this name (`net.lr`) is a learning rate.
 pub fn is_rate(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or(name);
-    matches!(last, "lr" | "rate" | "learning_rate" | "eta" | "η" | "α" | "peak")
+    let is_word = |word: &str| matches!(word, "lr" | "rate" | "learning_rate" | "eta" | "η" | "α");
+    let mut words = name.rsplit('.');
+    match (words.next().unwrap_or(name), words.next()) {
+        // What a schedule begins with or rises to: `adam.lr.peak`. Its other numbers say how the rate changes.
+        (own, Some(scheduled)) if is_word(scheduled) => matches!(own, "peak" | "start" | "value"),
+        (own, _) => is_word(own),
+    }
 }
 
 /// A rate as a user would write it: `0.001`, `1e-5`, `1e30`; rounded where a division left a tail.

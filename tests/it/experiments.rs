@@ -294,6 +294,16 @@ fn the_rate_of_steepest_descent_is_found() {
     assert!(page.contains("loss against adamw.lr") && page.contains("falls fastest"));
     // The rule is elaborated once; the rate is an input.
     assert!(points.len() > 40, "{}", points.len());
+
+    // What is tried is the rate, not what a warm-up leaves of it.
+    let warm = program("").replace("optimizers", "schedules.warmup\nuse optimizers");
+    let warm = warm.replace("AdamW(lr)\n", "AdamW(warmup(peak = 0.02, warmup = 50))\n");
+    let folder = Folder::new("warm_range", &warm);
+    folder.run(&["--lr-range=1e-6..100", "--steps", "120", "--out", "r"]);
+    let same = folder.json("r/lr_range.json");
+    let close = |a: &Value, b: &Value| (a.as_f64().unwrap() / b.as_f64().unwrap() - 1.0).abs() < 1e-3;
+    assert!(close(&same["suggestion"], &range["suggestion"]), "{same}");
+    assert!(close(&same["points"][20]["loss"], &points[20]["loss"]), "{same}");
 }
 
 #[test]

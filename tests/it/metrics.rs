@@ -1,6 +1,6 @@
 //! Metrics over a whole split, in batches, against brute force.
 
-use crate::support::eval;
+use crate::support::{check, eval, root};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -196,4 +196,32 @@ fn areas_of_small_cases_are_the_known_ones() {
     assert!((value("pr_auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])") - 0.833_333).abs() < 1e-5);
     assert!((value("roc_auc([0.5, 0.5, 0.5], [0, 1, 1])") - 0.5).abs() < 1e-6);
     assert!(value("roc_auc([0.5, 0.1], [1, 1])").is_nan());
+}
+
+/// Its evaluation has a graph all the same, which is about no rows.
+#[test]
+fn metrics_of_all_rows_need_no_test_part() {
+    let text = r#"
+use layers.Dense
+use losses.cross_entropy
+use metrics.{pr_auc, roc_auc}
+use optimizers.SGD
+data points = synthetic.moons(train = 50, test = 0)
+train moons() on points {
+  batch = 20; epochs = 1
+  let net = Dense(2)
+  step(x, label) {
+    let z = net(x)
+    minimize cross_entropy(z, label) with SGD(0.1)
+    report roc_auc(z[:, 1] - z[:, 0], label), pr_auc(z[:, 1] - z[:, 0], label)
+  }
+}
+"#;
+    let checked = check("moons.opt", text, &root());
+    assert!(checked.diags.is_empty(), "{}", checked.report());
+    for rows in [20, 10] {
+        checked.programs[0].graphs.eval(rows).expect("an evaluation");
+    }
+    let empty = eval("zeros([0])[[0]]");
+    assert!(empty.is_err(), "{empty:?}");
 }

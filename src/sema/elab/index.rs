@@ -4,7 +4,6 @@ use super::dims::axes_text;
 use super::ops::Operand;
 use super::{Elab, R};
 use crate::diag::error;
-use crate::ir::op::Hint;
 use crate::ir::{DType, Op};
 use crate::sema::value::{Tensor, Value};
 use crate::source::Span;
@@ -126,11 +125,11 @@ impl Elab<'_> {
         }
         let mut build = self.build(span);
         let sliced = build.slice(t.node, start, limit, stride);
-        let mut node = build.reshape(sliced, &result);
+        let node = build.reshape(sliced, &result);
         match gathers.as_slice() {
             [] => {}
             [(axis, index)] if dropped.is_empty() && result.len() == shape.len() => {
-                node = build.push(Op::Gather { axis: *axis }, &[node, index.node], Hint::default());
+                return self.push(Op::Gather { axis: *axis }, &[Tensor { node, ..t }, *index], span);
             }
             _ => {
                 return Err(self

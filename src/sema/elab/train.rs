@@ -305,7 +305,9 @@ impl Elab<'_> {
 
     /// The step's graph for a number of rows, with arenas in place of single parameters.
     fn train_body(&mut self, train: &Train, schema: &Schema, rows: usize, training: bool) -> R<Built> {
-        self.pass.rows = if training { schema.train_rows } else { schema.test_rows };
+        // Without a test part no such pass is made; its graph is checked all the same, and means nothing of no rows.
+        let pass = if training { schema.train_rows } else { schema.test_rows };
+        self.pass.rows = if pass == 0 { rows } else { pass };
         self.step_body(train, schema, rows)?;
         self.check_indices(train, schema)?;
         if let (Some(sample), false, 1) = (&train.sample, training, rows) {
