@@ -1,5 +1,4 @@
-//! Texts that the fuzzer found: what it asks of the compiler (`fuzz/src/targets.rs`) holds for each of its corpora, and for what once
-//! broke the compiler.
+//! Texts that the fuzzer found: what it asks of the compiler (`fuzz/src/targets.rs`) holds for each of its corpora.
 
 #[path = "../../fuzz/src/mutate.rs"]
 pub mod mutate;
@@ -43,11 +42,4 @@ fn corpus_of_the_checker() {
 #[test]
 fn corpus_of_the_formatter() {
     try_all(corpus("format"), targets::format);
-}
-
-#[test]
-fn what_once_broke_the_compiler() {
-    for target in [targets::parse, targets::check, targets::format] {
-        try_all(corpus("broke"), target);
-    }
 }
