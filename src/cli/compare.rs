@@ -9,7 +9,7 @@ use crate::experiment::compare::{Comparison, Variant};
 use crate::experiment::pool;
 use crate::report;
 use crate::report::load;
-use crate::train::{Failure, Summary, TrainOptions, among_others, train};
+use crate::train::{Failure, Summary, TrainOptions, among_others, is_divergence, train};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -49,7 +49,7 @@ pub fn run(runner: &Runner<'_>, name: &str, jobs: &[Job]) -> Result<(), Failure>
         match ended {
             Ok(summary) => Ok(End::Done(Box::new(summary))),
             // The other variants may do better.
-            Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603" | "E0607") => {
+            Err(Failure::Training(why)) if is_divergence(&why) => {
                 told.failed(index, label, &why.title);
                 Ok(End::Diverged(why))
             }

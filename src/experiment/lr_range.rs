@@ -57,7 +57,9 @@ pub fn run(
     let rates: Vec<_> = program.hypers.iter().filter(|h| is_rate(&h.name)).collect();
     let Some(first) = rates.iter().find(|h| h.value > 0.0) else {
         let what = error("E0308", "there is no learning rate to vary");
-        return Err(what.help("a rate is a number `lr` of the optimizer, as in `AdamW(lr = 1e-3)`").into());
+        return Err(what
+            .help("a rate is a hyper-parameter `lr` of the optimizer that is a number: `(lr = 1e-3)`")
+            .into());
     };
     let rows = program.schema.train_rows;
     let layout = layout(program, data, seed)?;

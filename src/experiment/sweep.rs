@@ -19,7 +19,7 @@ use crate::sema::program::{Objective, Program};
 use crate::source::Span;
 use crate::syntax::ast::Expr;
 use crate::train::metrics::{number, to_number};
-use crate::train::{Engine, Failure, Silent, Summary, TrainOptions, among_others, train};
+use crate::train::{Engine, Failure, Silent, Summary, TrainOptions, among_others, is_divergence, train};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -332,7 +332,7 @@ impl Sweep {
                 let seconds = summary.training.as_secs_f64() + summary.compile.as_secs_f64();
                 (Outcome { value, diverged: false, epochs: summary.epochs, seconds }, Some(summary))
             }
-            Err(Failure::Training(why)) if matches!(why.code, "E0601" | "E0603" | "E0607") => {
+            Err(Failure::Training(why)) if is_divergence(&why) => {
                 (Outcome { value: f64::NAN, diverged: true, epochs, seconds: 0.0 }, None)
             }
             Err(other) => return Err(among_others(other, &setup.out)),

@@ -54,7 +54,7 @@ use std::time::Duration;
 
 pub use run::train;
 pub use start::layout;
-pub use stopped::{among_others, is_rate};
+pub use stopped::{among_others, is_divergence, is_rate};
 
 /// Makes graphs runnable: the code generator or the interpreter.
 pub trait Engine: Sync {

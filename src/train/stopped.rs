@@ -76,6 +76,11 @@ pub fn diverged(program: &Program, step: usize, epoch: usize, losses: &VecDeque<
     diagnostic.help(format!("{mend}; or clip the gradients"))
 }
 
+/// Whether a training failed by its own numbers, where others of an experiment may do better; and was not stopped from outside.
+pub fn is_divergence(why: &Diagnostic) -> bool {
+    matches!(why.code, "E0601" | "E0603" | "E0607")
+}
+
 /// Whether a hyper-parameter of this name (`net.lr`) is a learning rate.
 pub fn is_rate(name: &str) -> bool {
     let is_word = |word: &str| matches!(word, "lr" | "rate" | "learning_rate" | "eta" | "η" | "α");

@@ -16,6 +16,7 @@ use crate::sema::program::Report;
 use crate::sema::value::{Instance, Layout, Tensor, Value};
 use crate::source::Span;
 use crate::syntax::ast::{DefKind, Expr, ExprKind, Minimize};
+use indexmap::IndexSet;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -198,8 +199,10 @@ impl Elab<'_> {
         let layer = slot.layer.clone();
         self.define("layer", Value::Str(layer.into()));
         self.define("role", Value::Str(role.into()));
-        let declared = self.params.values().filter_map(|p| p.role.clone());
-        let words: Vec<String> = declared.chain(ROLES.iter().map(|r| r.to_string())).collect();
+        // Each word once: a model has many parameters and few roles.
+        let declared = self.params.values().filter_map(|p| p.role.as_deref());
+        let words: IndexSet<&str> = declared.chain(ROLES.iter().copied()).collect();
+        let words: Vec<String> = words.into_iter().map(String::from).collect();
         for word in words {
             self.define(&word, Value::Str(word.as_str().into()));
         }

@@ -8,6 +8,7 @@ use super::train::Minimized;
 use crate::diag::{Diagnostic, Label, Severity, warning};
 use crate::source::Span;
 use indexmap::IndexMap;
+use std::collections::HashSet;
 
 /// Why a parameter stays as it starts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,9 +63,9 @@ impl Elab<'_> {
                 }
             }
         }
-        let grouped = |path: &String| steps.iter().flat_map(|s| &s.groups).any(|g| g.params.contains(path));
         if let Some(all) = steps.iter().find(|s| s.everything) {
-            let later = self.params.keys().filter(|path| !grouped(path));
+            let grouped: HashSet<&String> = steps.iter().flat_map(|s| &s.groups).flat_map(|g| &g.params).collect();
+            let later = self.params.keys().filter(|path| !grouped.contains(path));
             found.extend(later.map(|path| (path.clone(), Why::Later { loss: all.loss_span })));
         }
         found
